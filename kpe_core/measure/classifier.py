@@ -1,0 +1,80 @@
+"""A small convolutional classifier of the real images: score, margin and features of generated ones."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kpe_core.study.specs import ClassifierSpec
+
+BATCH = 64
+LEARNING_RATE = 2e-3
+
+
+class SmallClassifier(nn.Module):
+    """Two convolutions, then a linear layer of features, then one logit a class. Images (B, side²) float32."""
+
+    def __init__(self, side: int, n_classes: int, features: int) -> None:
+        super().__init__()
+        self.side = side
+        self.convolve = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        )  # fmt: skip
+        self.embed = nn.Linear(32 * (side // 4) ** 2, features)
+        self.read_out = nn.Linear(features, n_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, features), before the last rectification, so that their distribution is close to Gaussian."""
+        return self.embed(self.convolve(x.view(-1, 1, self.side, self.side)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.read_out(nn.functional.relu(self.features(x)))
+
+
+def train_classifier(
+    spec: ClassifierSpec, x: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int
+) -> SmallClassifier:
+    """Fit on real points ``x`` (N, side²) by cross-entropy; the result depends on spec and data alone."""
+    side = int(np.sqrt(x.shape[1]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        network = SmallClassifier(side, n_classes, spec.features)
+    rate = LEARNING_RATE
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, spec.epochs)
+    draw = torch.Generator().manual_seed(spec.seed)
+    data, target = torch.from_numpy(x), torch.from_numpy(labels)
+    for _ in range(spec.epochs):
+        for pick in torch.randperm(len(data), generator=draw).split(BATCH):
+            loss = nn.functional.cross_entropy(network(data[pick]), target[pick])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+class Semantics(NamedTuple):
+    """One row a sample; logits have no unit."""
+
+    score: NDArray[np.float64]
+    """Logit of the class asked for; of the predicted class where none was."""
+    margin: NDArray[np.float64]
+    """Score minus the best other class's logit."""
+    predicted: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def semantics(network: SmallClassifier, x: NDArray[np.float32], label: NDArray[np.int64] | None) -> Semantics:
+    """Score, margin, predicted class and features of ``x`` (B, side²), held against ``label`` (B,) or None."""
+    features = network.features(torch.from_numpy(x))
+    logits = network.read_out(nn.functional.relu(features)).to(torch.float64)
+    predicted = logits.argmax(dim=1)
+    asked = (predicted if label is None else torch.from_numpy(label))[:, None]
+    score = logits.gather(1, asked).squeeze(1)
+    other = logits.scatter(1, asked, -torch.inf).amax(dim=1)
+    return Semantics(score.numpy(), (score - other).numpy(), predicted.numpy(), features.numpy())

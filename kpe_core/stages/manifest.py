@@ -1,0 +1,60 @@
+"""A run's last word: ``manifest.json`` makes it visible, ``quarantine.json`` keeps it from being so."""
+
+import hashlib
+from typing import Any
+
+from kpe_core.store.schema import RUN_TABLES
+from kpe_core.store.store import Store
+from kpe_core.store.trajectories import Trajectories
+from kpe_core.study.runs import Run
+
+
+def register(store: Store, run: Run) -> None:
+    """Write the run's spec, so that tasks need only its id."""
+    path = f"runs/{run.run_id}/run.json"
+    if not store.exists(path):
+        store.write_json(path, run.model_dump(mode="json"))
+
+
+def registered(store: Store, run_id: str) -> Run:
+    return Run.model_validate(store.read_json(f"runs/{run_id}/run.json"))
+
+
+def is_finalised(store: Store, run: Run) -> bool:
+    return store.exists(f"runs/{run.run_id}/manifest.json")
+
+
+def finalise(store: Store, run: Run, study: str) -> None:
+    """Make an accepted run visible: its tables' hashes and its trajectories' summary, written in one object."""
+    trajectories = Trajectories(store, run.trajectories_id)
+    markers = [trajectories.marker(shard) for shard in sorted(trajectories.committed())]
+    folder = f"runs/{run.run_id}"
+    tables = {
+        name: hashlib.sha256(store.read(f"{folder}/tables/{name}.parquet")).hexdigest()
+        for name in RUN_TABLES
+        if store.exists(f"{folder}/tables/{name}.parquet")
+    }
+    group_attributes = trajectories.group().attrs
+    manifest: dict[str, Any] = {
+        "run": run.model_dump(mode="json"),
+        "run_id": run.run_id,
+        "trajectories": trajectories.folder,
+        "study": study,
+        "tables": tables,
+        "provenance": group_attributes["provenance"],
+        "evaluations": sum(m["evaluations"] for m in markers),
+        "sampling_seconds": sum(m["seconds"] for m in markers),
+    }
+    store.write_json(f"{folder}/manifest.json", manifest)
+    store.remove(f"{folder}/quarantine.json")
+
+
+def quarantine(store: Store, run: Run, failed: list[str]) -> None:
+    """Keep a failed run, invisible to SQL, with the expectations that failed."""
+    store.write_json(f"runs/{run.run_id}/quarantine.json", {"run": run.model_dump(mode="json"), "failed": failed})
+
+
+def manifests(store: Store) -> list[dict[str, Any]]:
+    """Manifests of all finalised runs, by run id."""
+    ids = store.list("runs")
+    return [store.read_json(f"runs/{i}/manifest.json") for i in ids if store.exists(f"runs/{i}/manifest.json")]

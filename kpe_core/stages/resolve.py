@@ -1,0 +1,62 @@
+"""Stage: a cell of a study becomes a run, once its data are loaded and its weights trained."""
+
+import torch
+
+from kpe_core.data.datasets import Prepared, load
+from kpe_core.fields.base import VelocityField
+from kpe_core.fields.efm import ExactField
+from kpe_core.fields.network import NetworkVelocity
+from kpe_core.fields.training import build
+from kpe_core.measure.classifier import SmallClassifier
+from kpe_core.store.store import Store
+from kpe_core.store.weights import WeightsBox
+from kpe_core.study.runs import Cell, Run, classifier_recipe, weights_recipe
+from kpe_core.study.specs import NetworkField
+
+
+def resolve(store: Store, cell: Cell) -> Run | None:
+    """The cell's run; None while something it needs is not trained.
+
+    Raises
+    ------
+    UserError
+        when the cell asks of its data what they cannot give.
+    """
+    prepared = load(cell.data)
+    weights = classifier = None
+    if isinstance(cell.field, NetworkField):
+        card = WeightsBox(store, weights_recipe(cell.field, prepared.fingerprint)).card()
+        if card is None:
+            return None
+        weights = card["sha256"]
+    if cell.measure.classifier is not None:
+        card = WeightsBox(store, classifier_recipe(cell.measure, prepared.split_fingerprint)).card()
+        if card is None:
+            return None
+        classifier = card["sha256"]
+    return Run(
+        **{name: getattr(cell, name) for name in Cell.model_fields},
+        fingerprint=prepared.fingerprint,
+        weights=weights,
+        classifier=classifier,
+    )
+
+
+def field_of(store: Store, run: Run, prepared: Prepared) -> VelocityField:
+    """The run's velocity field, ready to evaluate."""
+    if isinstance(run.field, NetworkField):
+        network = build(run.field, prepared.dim, prepared.n_classes)
+        network.load_state_dict(WeightsBox(store, weights_recipe(run.field, run.fingerprint)).load())
+        return NetworkVelocity(network)
+    return ExactField(torch.from_numpy(prepared.points), dtype=getattr(torch, run.field.dtype))
+
+
+def classifier_of(store: Store, run: Run, prepared: Prepared) -> SmallClassifier | None:
+    """The run's classifier; None without semantics."""
+    spec = run.measure.classifier
+    if spec is None:
+        return None
+    side = prepared.shape[0]
+    network = SmallClassifier(side, prepared.n_classes, spec.features)
+    network.load_state_dict(WeightsBox(store, classifier_recipe(run.measure, prepared.split_fingerprint)).load())
+    return network.eval()
