@@ -1,0 +1,23 @@
+-- title: What shaping trades
+-- answers: Memorization, quality and energy of every shaping beside its plain twin on the same noise, with paired differences.
+-- source: [KE] table 3; METHOD §4, §6
+-- param study: the study
+-- columns: value of the metric; delta: difference to the plain run with its paired 95 % interval (NULL for the plain run)
+WITH families AS (
+  SELECT m.*, r.alpha0, r.beta0, c.baseline
+  FROM study_runs m JOIN runs r USING (run)
+  LEFT JOIN (SELECT DISTINCT run, baseline FROM comparisons) c ON c.run = m.run
+  WHERE m.study = $study
+),
+members AS (
+  SELECT * FROM families
+  WHERE baseline IS NOT NULL OR run IN (SELECT baseline FROM families)
+)
+SELECT
+  members.label AS run_label, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
+  c.delta, c.low, c.high, s.n
+FROM members
+JOIN scores s ON s.run = members.run
+LEFT JOIN comparisons c ON c.run = members.run AND c.metric = s.metric AND c.baseline = members.baseline
+WHERE s.metric <> 'accuracy'
+ORDER BY position, s.metric;

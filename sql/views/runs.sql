@@ -1,0 +1,34 @@
+-- One row per finalised run: what was sampled, how, and with what.
+CREATE VIEW runs AS
+SELECT
+  run,                                                                      -- the run's id
+  manifest->>'$.run.label'                               AS label,          -- its name in the study that first ran it
+  manifest->>'$.study'                                   AS study,          -- the study that first ran it
+  manifest->>'$.run.experiment'                          AS experiment,     -- the experiment within that study
+  manifest->>'$.run.data.name'                           AS dataset,        -- data set
+  (manifest->>'$.run.data.n_train')::BIGINT              AS n_train,        -- training points asked for; NULL: all
+  manifest->>'$.run.data.prepare.scaling'                AS scaling,        -- preparation
+  (manifest->>'$.run.data.prepare.pool')::BIGINT         AS pool,           -- side after pooling; NULL: not pooled
+  (manifest->>'$.run.data.prepare.scale')::DOUBLE        AS scale,          -- factor applied last
+  manifest->>'$.run.field.kind'                          AS field,          -- exact or network
+  manifest->>'$.run.solver'                              AS solver,         -- euler or heun
+  (manifest->>'$.run.nfe')::BIGINT                       AS nfe,            -- evaluations per sample asked for
+  manifest->>'$.run.grid'                                AS grid,           -- uniform or cosine
+  (manifest->>'$.run.shaping.alpha0')::DOUBLE            AS alpha0,         -- launch gain
+  (manifest->>'$.run.shaping.beta0')::DOUBLE             AS beta0,          -- landing gain
+  (manifest->>'$.run.shaping.tau')::DOUBLE               AS tau,            -- split of the shaping
+  manifest->>'$.run.shaping.launch'                      AS launch,         -- form of the launch
+  manifest->>'$.run.shaping.landing'                     AS landing,        -- form of the landing
+  (manifest->>'$.run.energy_split')::DOUBLE              AS energy_split,   -- time that parts early from late energy
+  (manifest->>'$.run.seed')::BIGINT                      AS seed,           -- of the initial noise
+  (manifest->>'$.run.n_samples')::BIGINT                 AS n_samples,      -- samples
+  (manifest->>'$.run.measure.memorized_below')::DOUBLE   AS memorized_below, -- threshold on d1/d2
+  manifest->'$.run'                                      AS spec,           -- the whole spec, JSON
+  manifest->>'$.run.weights'                             AS weights,        -- SHA-256 of the network's weights
+  manifest->>'$.provenance.device'                       AS device,         -- where it was sampled
+  manifest->'$.provenance'                               AS versions,       -- versions and revision, JSON
+  manifest->>'$.provenance.git'                          AS git,            -- source revision
+  manifest->>'$.trajectories'                            AS trajectories,   -- folder of the Zarr group in the store
+  (manifest->>'$.evaluations')::BIGINT                   AS evaluations,    -- field evaluations made, in batches
+  (manifest->>'$.sampling_seconds')::DOUBLE              AS sampling_seconds -- worker seconds spent sampling [s]
+FROM manifests;
