@@ -1,7 +1,7 @@
 """SQL over every finalised run of a store: an in-memory DuckDB with the views of ``sql/views/``.
 
-The tables are scanned as Arrow datasets, so DuckDB itself needs no file access, and has none: user SQL can read the views
-and nothing else.
+The tables are scanned as Arrow datasets, so DuckDB itself needs no file access, and has none: user SQL can read the
+views and nothing else.
 """
 
 from pathlib import Path
@@ -68,7 +68,8 @@ class Catalog:
             raise UserError(f"SQL: one statement at a time, please (found {len(statements)})")
         if statements[0].type not in _READS:
             raise UserError(
-                f"SQL: {statements[0].type.name} is refused, `kpe sql` only reads: SELECT, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN"
+                f"SQL: {statements[0].type.name} is refused, `kpe sql` only reads: "
+                "SELECT, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN"
             )
         try:
             return self._con.sql(sql).to_arrow_table()
@@ -97,7 +98,9 @@ class Catalog:
     def _dataset(self, paths: list[str], schema: pa.Schema) -> Any:
         if not paths:
             return schema.empty_table()
-        return ds.dataset([self.store.path(p) for p in paths], schema=schema, filesystem=self.store.fs, format="parquet")
+        return ds.dataset(
+            [self.store.path(p) for p in paths], schema=schema, filesystem=self.store.fs, format="parquet"
+        )
 
     def _memberships(self) -> pa.Table:
         schema = pa.schema([

@@ -79,7 +79,9 @@ def train(
         optimizer.step()
         value = loss.item()
         if not math.isfinite(value):
-            raise NumericalTrouble(f"training loss is {value} at step {step}; lower learning_rate ({spec.learning_rate})")
+            raise NumericalTrouble(
+                f"training loss is {value} at step {step}; lower learning_rate ({spec.learning_rate})"
+            )
         running = value if step == 0 else 0.99 * running + 0.01 * value
         done = step + 1
         if checkpoint is not None and done % CHECKPOINT_EVERY == 0 and done < spec.steps:

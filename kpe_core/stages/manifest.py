@@ -7,6 +7,7 @@ from kpe_core.store.schema import RUN_TABLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
+from kpe_core.study.specs import Study
 
 
 def register(store: Store, run: Run) -> None:
@@ -22,6 +23,15 @@ def registered(store: Store, run_id: str) -> Run:
 
 def is_finalised(store: Store, run: Run) -> bool:
     return store.exists(f"runs/{run.run_id}/manifest.json")
+
+
+def remember(store: Store, study: Study, runs: list[Run]) -> None:
+    """Write which runs the study is made of, in the file's order, with the names it gives them."""
+    rows = [
+        {"study": study.name, "position": i, "run": run.run_id, "experiment": run.experiment, "label": run.label}
+        for i, run in enumerate(runs)
+    ]
+    store.write_json(f"studies/{study.name}/runs.json", rows)
 
 
 def finalise(store: Store, run: Run, study: str) -> None:

@@ -31,7 +31,7 @@ class PrepareSpec(Spec):
     pool: Annotated[int, Field(strict=True, ge=2)] | None = None
     """Side in pixels after mean pooling; must divide the data's side."""
     scaling: Literal["raw", "unit", "symmetric", "centered"] = "centered"
-    """``unit`` [0, 1]; ``symmetric`` [−1, 1]; ``centered`` mean 0 per coordinate, one global std 1, of the train split."""
+    """``unit`` [0, 1]; ``symmetric`` [−1, 1]; ``centered``: per-coordinate mean 0, one global std 1 (train split)."""
     scale: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Factor applied last."""
 

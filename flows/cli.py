@@ -1,0 +1,135 @@
+"""The ``kpe`` command. Imports are inside the commands: ``kpe --help`` loads neither torch nor Prefect."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kpe_core.errors import StoreDamaged, UserError
+
+app = typer.Typer(
+    name="kpe",
+    help="Kinetic path energy of flow-matching trajectories: sample, store, check, ask.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+StudyName = Annotated[str, typer.Argument(help="a study file, or the name of one in deployments/studies/")]
+StoreUrl = Annotated[str, typer.Option("--store", envvar="KPE_STORE", help="folder or s3:// prefix")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="override a value: a.b=c; lists by number, name or *")
+]
+ShardSize = Annotated[int, typer.Option("--shard-size", min=1, help="samples per task; does not change any number")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="local worker processes; default: one a core")]
+
+
+@app.command()
+def plan(
+    study: StudyName,
+    set_: Overrides = None,
+    store: StoreUrl = "store",
+    shard_size: ShardSize = 500,
+    workers: Workers = None,
+) -> None:
+    """Show runs, shards, bytes, evaluations and time before anything runs."""
+    from flows.commands.plan import show_plan
+    from kpe_core.study.load import load_study
+
+    show_plan(load_study(study, tuple(set_ or ())), store, shard_size, workers)
+
+
+@app.command()
+def run(
+    study: StudyName,
+    set_: Overrides = None,
+    store: StoreUrl = "store",
+    cluster: Annotated[str, typer.Option(help="a profile in deployments/clusters/, or a file")] = "local",
+    shard_size: ShardSize = 500,
+    workers: Workers = None,
+) -> None:
+    """Run a study: train, sample, measure, check, answer. What the store already holds is not done again."""
+    from flows.commands.run import execute
+    from kpe_core.study.load import load_study
+
+    raise typer.Exit(execute(load_study(study, tuple(set_ or ())), store, cluster, shard_size, workers))
+
+
+@app.command()
+def ls(store: StoreUrl = "store") -> None:
+    """List the runs of a store."""
+    from flows.commands.look import list_runs
+
+    list_runs(store)
+
+
+@app.command()
+def verify(
+    run_id: Annotated[str | None, typer.Argument(help="a run's id or its beginning; default: all")] = None,
+    store: StoreUrl = "store",
+) -> None:
+    """Check that what lies in the store is what was written there."""
+    from flows.commands.look import verify_runs
+
+    raise typer.Exit(verify_runs(store, run_id))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="one SELECT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN")],
+    store: StoreUrl = "store",
+    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
+) -> None:
+    """Ask the store in SQL (read-only): runs, samples, steps, densities, scores, checks, comparisons, study_runs."""
+    from flows.commands.look import ask
+
+    ask(store, query, csv)
+
+
+@app.command()
+def analyze(
+    name: Annotated[str | None, typer.Argument(help="an analysis; default: list them")] = None,
+    study: Annotated[str, typer.Option("--study", help="the study it is about")] = "first-look",
+    store: StoreUrl = "store",
+    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
+) -> None:
+    """Run one of the analyses in sql/analyses/, or list them."""
+    from flows.commands.look import analyze as run_analysis
+
+    run_analysis(store, study, name, csv)
+
+
+@app.command()
+def report(study: StudyName, set_: Overrides = None, store: StoreUrl = "store") -> None:
+    """Write a study's HTML report again from the store."""
+    from flows.commands.look import write_again
+    from kpe_core.study.load import load_study
+
+    write_again(load_study(study, tuple(set_ or ())), store)
+
+
+@app.command()
+def ui(store: StoreUrl = "store") -> None:
+    """Serve the Prefect UI over this store's past runs, until Ctrl-C."""
+    from flows.commands.ui import serve
+
+    serve(store)
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends with one sentence and exit code 2."""
+    try:
+        app()
+    except (UserError, StoreDamaged) as error:
+        print(f"kpe: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("kpe: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

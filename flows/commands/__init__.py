@@ -1,0 +1,1 @@
+"""What each ``kpe`` command does and prints."""

@@ -1,0 +1,113 @@
+"""``kpe ls``, ``verify``, ``sql``, ``analyze``, ``report``: looking at a store without changing its numbers."""
+
+import sys
+
+import pyarrow as pa
+import pyarrow.csv
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from flows.commands.plan import human_bytes
+from kpe_core.catalog.analyses import analyses, analysis
+from kpe_core.catalog.catalog import Catalog
+from kpe_core.errors import UserError
+from kpe_core.stages.manifest import is_finalised, registered
+from kpe_core.stages.requirements import sampled_rows
+from kpe_core.stages.verify import damages, find_run
+from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+
+MOST_ROWS = 50
+
+
+def list_runs(store_url: str) -> None:
+    """One line a run, finished or not."""
+    store = Store.open(store_url)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("id", "run", "samples", "states", "size", "state", "trajectories"):
+        table.add_column(heading, justify="right" if heading in ("samples", "size") else "left", overflow="fold")
+    for run_id in store.list("runs"):
+        if not store.exists(f"runs/{run_id}/run.json"):
+            continue
+        run = registered(store, run_id)
+        if is_finalised(store, run):
+            state = "finished"
+        elif store.exists(f"runs/{run_id}/quarantine.json"):
+            state = "quarantined"
+        else:
+            state = f"{sampled_rows(store, run)[0]:,} sampled"
+        folder = f"trajectories/{run.trajectories_id}/data.zarr"
+        size = store.fs.du(store.path(folder)) if store.exists(folder) else 0
+        kept = run.states.keep + (f" {run.states.every}" if run.states.every else "")
+        table.add_row(run_id, run.label, f"{run.n_samples:,}", kept, human_bytes(size), state, folder)
+    _console().print(table)
+
+
+def verify_runs(store_url: str, prefix: str | None) -> int:
+    """Print every damage; exit code 1 where there is any."""
+    store = Store.open(store_url)
+    chosen = [find_run(store, prefix)] if prefix is not None else store.list("runs")
+    found = 0
+    for run_id in chosen:
+        damage = list(damages(store, run_id))
+        found += len(damage)
+        print(f"{run_id}  {registered(store, run_id).label}: " + ("whole" if not damage else f"{len(damage)} problems"))
+        for sentence in damage:
+            print(f"  {sentence}")
+    return 1 if found else 0
+
+
+def ask(store_url: str, query: str, csv: bool) -> None:
+    """Print the answer to one read-only statement."""
+    with Catalog(Store.open(store_url)) as catalog:
+        show(catalog.ask(query), csv)
+
+
+def analyze(store_url: str, study: str, name: str | None, csv: bool) -> None:
+    """Print one analysis of a study, or the list of analyses."""
+    if name is None:
+        for each in analyses():
+            print(f"{each.name:20}  {each.title}\n{'':20}  {each.answers}")
+        return
+    chosen = analysis(name)
+    store = Store.open(store_url)
+    if not store.exists(f"studies/{study}/runs.json"):
+        raise UserError(f"{store.url} holds no study {study!r}; it has {', '.join(store.list('studies')) or 'none'}")
+    with Catalog(store) as catalog:
+        show(chosen.run(catalog, study), csv)
+
+
+def write_again(study: Study, store_url: str) -> None:
+    """Write the report from the store and say where it is."""
+    from kpe_core.report.build import write_report
+
+    print(write_report(Store.open(store_url), study))
+
+
+def show(table: pa.Table, csv: bool) -> None:
+    """As CSV, whole; or as a table of at most MOST_ROWS rows."""
+    if csv:
+        pa.csv.write_csv(table, sys.stdout.buffer)
+        return
+    grid = Table(box=box.SIMPLE_HEAD)
+    for field in table.schema:
+        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+        grid.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
+    for row in table.slice(0, MOST_ROWS).to_pylist():
+        grid.add_row(*(_cell(value) for value in row.values()))
+    console = _console()
+    console.print(grid)
+    if table.num_rows > MOST_ROWS:
+        console.print(f"{MOST_ROWS} of {table.num_rows:,} rows; --csv prints all")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _console() -> Console:
+    """As wide as the terminal, and wide enough for a file."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)

@@ -1,0 +1,111 @@
+"""The flow: from a study to answers. Every stage skips what the store already holds."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from tasks.publish import publish
+from tasks.report import report
+
+from flows.progress import progress_artifact
+from kpe_core.errors import QualityFailed
+from kpe_core.stages.compare import comparison_path, pairs
+from kpe_core.stages.manifest import is_finalised, register, remember
+from kpe_core.stages.measure import measured
+from kpe_core.stages.requirements import missing_trainings, trainings_of
+from kpe_core.stages.resolve import resolve
+from kpe_core.stages.sample import create_trajectories
+from kpe_core.store.store import Store
+from kpe_core.store.trajectories import Trajectories
+from kpe_core.study.runs import Run, cells
+from kpe_core.study.specs import Study
+from tasks.compare import compare
+from tasks.judge import judge
+from tasks.measure import measure
+from tasks.sample import sample
+from tasks.tabulate import tabulate
+from tasks.train import train
+
+Futures = list[PrefectFuture[Any]]
+
+
+@flow(name="kpe study", flow_run_name="{name}", persist_result=False)
+def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 500) -> dict[str, Any]:
+    """Train, sample, measure, tabulate, judge, compare, report, publish.
+
+    Raises
+    ------
+    QualityFailed
+        when a run fails an error-level expectation: it is quarantined, the others are finished.
+    """
+    where, spec = Store(store), Study.model_validate(study)
+    with progress_artifact(where, spec):
+        training = {t.recipe: train.submit(store, **t.as_parameters()) for t in missing_trainings(where, spec)}
+        runs, work = {}, {}
+        # Cells that wait for no training go first, so that workers have something to do meanwhile.
+        for cell in sorted(cells(spec), key=lambda cell: any(t.recipe in training for t in trainings_of(cell))):
+            for needed in trainings_of(cell):
+                if needed.recipe in training:
+                    training[needed.recipe].result()
+            run = resolve(where, cell)
+            assert run is not None
+            register(where, run)
+            runs[cell.label] = run
+            if not is_finalised(where, run):
+                work[run.run_id] = submit_run(where, run, shard_size)
+        broken = {run_id: error for run_id, futures in work.items() if (error := first_error(futures)) is not None}
+        in_order = [runs[cell.label] for cell in cells(spec)]
+        failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken])
+    for error in broken.values():
+        raise error
+    if failed:
+        labels = {run.run_id: label for label, run in runs.items()}
+        raise QualityFailed("; ".join(f"run {labels[i]} ({i}): {', '.join(what)}" for i, what in failed.items()))
+    return {"runs": len(runs), "computed": len(work)}
+
+
+def submit_run(where: Store, run: Run, shard_size: int) -> Futures:
+    """Fan out the missing shards of one run: sample → measure → tabulate. Futures in the order of their causes."""
+    plan = create_trajectories(where, run, shard_size)
+    unsampled, unmeasured = Trajectories(where, run.trajectories_id).missing(), measured(where, run)
+    args = (where.url, run.run_id, run.label)
+    sampled = {shard: sample.submit(*args, shard) for shard in unsampled}
+    futures: Futures = list(sampled.values())
+    for shard in range(plan.n_shards):
+        if shard not in unmeasured:
+            futures.append(measure.submit(*args, shard, wait_for=[sampled[shard]] if shard in sampled else None))
+    return [*futures, tabulate.submit(*args, wait_for=list(futures))]
+
+
+def first_error(futures: Futures) -> BaseException | None:
+    """Wait for all; the first failure's exception, which is the cause of later ones."""
+    for future in futures:
+        future.wait()
+    for future in futures:
+        if not future.state.is_completed():
+            found = future.result(raise_on_failure=False)
+            return found if isinstance(found, BaseException) else RuntimeError(str(future.state.message))
+    return None
+
+
+def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str]) -> dict[str, list[str]]:
+    """Judge what was computed, compare what is paired, report and publish; returns failed expectations by run."""
+    store, failed = where.url, {}
+    if computed:
+        verdicts = judge.submit(store, computed, spec.name, len(computed)).result()
+        failed = {run_id: what for run_id, what in verdicts.items() if what}
+    accepted = [run for run in runs if is_finalised(where, run)]
+    differences = [
+        compare.submit(store, run.run_id, base.run_id, run.label)
+        for run, base in pairs(accepted)
+        if not where.exists(comparison_path(run, base))
+    ]
+    if (error := first_error(differences)) is not None:
+        raise error
+    remember(where, spec, runs)
+    if accepted:
+        made = report.submit(store, spec.model_dump(mode="json"))
+        publish.submit(store, spec.model_dump(mode="json"), wait_for=[made]).result()
+    get_run_logger().info("%d runs, %d computed now, %d quarantined", len(runs), len(computed), len(failed))
+    return failed

@@ -1,0 +1,99 @@
+"""What a study still needs: the trainings it depends on, and how far it has come."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kpe_core.data.datasets import load
+from kpe_core.stages.manifest import is_finalised
+from kpe_core.stages.measure import measured
+from kpe_core.stages.resolve import resolve
+from kpe_core.store.store import Store
+from kpe_core.store.trajectories import Trajectories
+from kpe_core.store.weights import WeightsBox
+from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, weights_recipe
+from kpe_core.study.specs import DataSpec, MeasureSpec, NetworkField, Study
+
+
+@dataclass(frozen=True)
+class Training:
+    """One thing to train, and the recipe it is stored under."""
+
+    kind: Literal["classifier", "network"]
+    recipe: str
+    label: str
+    data: DataSpec
+    spec: MeasureSpec | NetworkField
+
+    def as_parameters(self) -> dict[str, Any]:
+        """As a task takes it: plain dicts and strings."""
+        data, spec = self.data.model_dump(mode="json"), self.spec.model_dump(mode="json")
+        return {"label": self.label, "kind": self.kind, "data": data, "spec": spec}
+
+
+def trainings_of(cell: Cell) -> list[Training]:
+    """What ``cell`` needs trained, whether or not it already is."""
+    prepared = load(cell.data)
+    needed = []
+    if cell.measure.classifier is not None:
+        recipe = classifier_recipe(cell.measure, prepared.split_fingerprint)
+        needed.append(Training("classifier", recipe, f"classifier for {cell.experiment}", cell.data, cell.measure))
+    if isinstance(cell.field, NetworkField):
+        recipe = weights_recipe(cell.field, prepared.fingerprint)
+        needed.append(Training("network", recipe, f"network for {cell.experiment}", cell.data, cell.field))
+    return needed
+
+
+def missing_trainings(store: Store, study: Study) -> list[Training]:
+    """Trainings without weights in the store, each once, classifiers (the shorter ones) first."""
+    needed = {t.recipe: t for cell in cells(study) for t in trainings_of(cell)}
+    missing = [t for t in needed.values() if WeightsBox(store, t.recipe).card() is None]
+    return sorted(missing, key=lambda t: t.kind)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a study has come in a store."""
+
+    samples: int
+    samples_done: int
+    shards_measured: int
+    shards: int
+    """Of the runs whose trajectories have been laid out."""
+    runs: int
+    runs_done: int
+    trainings_missing: int
+
+    @property
+    def complete(self) -> bool:
+        return self.runs_done == self.runs
+
+
+def standing(store: Store, study: Study) -> Standing:
+    """Counts what the store holds of ``study``; cheap enough to ask twice a second."""
+    samples = done = measured_shards = shards = finished = 0
+    expanded = list(cells(study))
+    for cell in expanded:
+        samples += cell.n_samples
+        run = resolve(store, cell)
+        if run is None:
+            continue
+        if is_finalised(store, run):
+            finished += 1
+            done += run.n_samples
+            continue
+        sampled, all_shards = sampled_rows(store, run)
+        done += sampled
+        shards += all_shards
+        measured_shards += len(measured(store, run))
+    missing = len(missing_trainings(store, study))
+    return Standing(samples, done, measured_shards, shards, len(expanded), finished, missing)
+
+
+def sampled_rows(store: Store, run: Run) -> tuple[int, int]:
+    """Samples committed, and shards in all; (0, 0) where the trajectories are not laid out yet."""
+    trajectories = Trajectories(store, run.trajectories_id)
+    if not trajectories.exists():
+        return 0, 0
+    plan = trajectories.plan()
+    rows = [plan.rows(shard) for shard in trajectories.committed()]
+    return sum(stop - start for start, stop in rows), plan.n_shards

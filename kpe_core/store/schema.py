@@ -1,0 +1,101 @@
+"""The tables beside the trajectories: columns, types, units, meaning. The views in sql/views/ build on these."""
+
+import pyarrow as pa
+
+
+def _field(name: str, kind: pa.DataType, about: str, unit: str = "", nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": about, "unit": unit})
+
+
+_RUN = _field("run", pa.string(), "the run's id")
+_SAMPLE = _field("sample", pa.int64(), "index of the sample; runs that share a seed share its initial noise")
+_ENERGY, _SPEED2, _LENGTH = "coordinate²/time", "coordinate²/time²", "coordinate"
+
+SAMPLES = pa.schema([
+    _RUN,
+    _SAMPLE,
+    _field("label", pa.int64(), "class asked for; NULL where unconditional", nullable=True),
+    _field("kpe", pa.float64(), "kinetic path energy ½∫‖ηv‖²dt of the velocity that moved the particle", _ENERGY),
+    _field("kpe_raw", pa.float64(), "½∫‖v‖²dt of the field's own velocity", _ENERGY),
+    _field("kpe_early", pa.float64(), "the part of kpe before the energy split τ", _ENERGY),
+    _field("kpe_late", pa.float64(), "the part of kpe from τ on", _ENERGY),
+    _field("kpe_error", pa.float64(), "estimated quadrature error of kpe (fine against coarse sum)", _ENERGY),
+    _field("peak_power", pa.float64(), "largest ‖ηv‖² on the path", _SPEED2),
+    _field("peak_t", pa.float64(), "time of the largest power", "time"),
+    _field("path_length", pa.float64(), "Σ‖Δx‖ along the path", _LENGTH),
+    _field("displacement", pa.float64(), "‖x(1) − x(0)‖", _LENGTH),
+    _field("norm", pa.float64(), "‖x(1)‖ in prepared coordinates", _LENGTH),
+    _field("d1", pa.float64(), "distance of x(1) to its nearest training point", _LENGTH),
+    _field("d2", pa.float64(), "distance of x(1) to its second nearest training point", _LENGTH),
+    _field("nearest", pa.int64(), "index of the nearest training point"),
+    _field("nearest_label", pa.int64(), "class of the nearest training point"),
+    _field("score", pa.float64(), "classifier's logit of the class asked for (else of the predicted)", "logit", True),
+    _field("margin", pa.float64(), "score minus the best other class's logit", "logit", True),
+    _field("predicted", pa.int64(), "class the classifier predicts", nullable=True),
+])  # fmt: skip
+
+DENSITIES = pa.schema([
+    _RUN,
+    _SAMPLE,
+    _field("space", pa.string(), "coordinates the density lives in: data, or the classifier's features"),
+    _field("estimator", pa.string(), "knn(k=…) or kde(bandwidth rule)"),
+    _field("log_density", pa.float64(), "log density of x(1) under the field's training points", "nat"),
+    _field("parameter", pa.float64(), "k, or the bandwidth in coordinates"),
+])  # fmt: skip
+
+STEPS = pa.schema([
+    _RUN,
+    _SAMPLE,
+    _field("step", pa.int64(), "index of the solver step"),
+    _field("t", pa.float64(), "time at the step's start", "time"),
+    _field("dt", pa.float64(), "the step's duration", "time"),
+    _field("eta", pa.float64(), "shaping gain η(t)"),
+    _field("power", pa.float64(), "‖v(x, t)‖² of the field's velocity at the step's start", _SPEED2),
+    _field("cumulative_kpe", pa.float64(), "kpe up to the step's end", _ENERGY),
+    _field("posterior_max", pa.float64(), "largest posterior weight; exact fields only", nullable=True),
+])  # fmt: skip
+
+FEATURES = pa.schema([
+    _RUN,
+    _SAMPLE,
+    _field("features", pa.list_(pa.float32()), "the classifier's features of x(1)"),
+])  # fmt: skip
+
+SCORES = pa.schema([
+    _RUN,
+    _field("metric", pa.string(), "f_mem, frechet, precision, recall, kpe, score, margin, accuracy"),
+    _field("value", pa.float64(), "the metric"),
+    _field("low", pa.float64(), "lower end of its 95 % bootstrap interval", nullable=True),
+    _field("high", pa.float64(), "upper end of its 95 % bootstrap interval", nullable=True),
+    _field("n", pa.int64(), "samples it was computed from"),
+])  # fmt: skip
+
+CHECKS = pa.schema([
+    _RUN,
+    _field("expectation", pa.string(), "what was expected"),
+    _field("suite", pa.string(), "the table it was expected of"),
+    _field("success", pa.bool_(), "whether it held"),
+    _field("observed", pa.string(), "what was seen", nullable=True),
+    _field("threshold", pa.string(), "what was allowed", nullable=True),
+    _field("severity", pa.string(), "error quarantines the run; warning is shown"),
+])  # fmt: skip
+
+COMPARISONS = pa.schema([
+    _RUN,
+    _field("baseline", pa.string(), "the plain run on the same noise"),
+    _field("metric", pa.string(), "which metric"),
+    _field("delta", pa.float64(), "metric of run minus metric of baseline"),
+    _field("low", pa.float64(), "lower end of the paired 95 % bootstrap interval"),
+    _field("high", pa.float64(), "upper end of the paired 95 % bootstrap interval"),
+    _field("n", pa.int64(), "pairs"),
+])  # fmt: skip
+
+RUN_TABLES: dict[str, pa.Schema] = {
+    "samples": SAMPLES,
+    "densities": DENSITIES,
+    "steps": STEPS,
+    "features": FEATURES,
+    "scores": SCORES,
+    "checks": CHECKS,
+}
+"""Tables each run has, in the order they are written."""

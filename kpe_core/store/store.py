@@ -1,0 +1,197 @@
+"""A store: one folder or ``s3://`` prefix that holds everything a study computes.
+
+::
+
+    store.json                       format and numerics version
+    weights/<recipe>/                trained networks and classifiers, under the hash of what determines them
+    trajectories/<id>/               data.zarr, plan.json, shards/00000.json …
+    runs/<id>/                       run.json, measures/, tables/, and manifest.json or quarantine.json
+    comparisons/  studies/<name>/    paired differences; what each study last said, its report
+
+Every object is written under a temporary name and renamed (locally) or put in one request (object stores): it is there
+whole or not at all.
+"""
+
+import contextlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from kpe_core.errors import StoreDamaged, UserError
+from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
+
+
+class Store:
+    """Bytes, JSON and Parquet under one root. Paths are relative, with forward slashes."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"store {url!r} cannot be opened: {error}. Object stores need the extra `s3`") from None
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+        self.root = os.path.abspath(root) if self.is_local else root.rstrip("/")
+        self.url = self.root if self.is_local else url.rstrip("/")
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, url: str) -> "Store":
+        """An existing store, of any numerics version, for reading.
+
+        Raises
+        ------
+        UserError
+            when there is none, or its format is not this version's.
+        """
+        store = cls(url)
+        if not store.exists("store.json"):
+            raise UserError(f"no store at {store.url}; `kpe run STUDY --store {url}` makes one")
+        found = store.read_json("store.json")["format"]
+        if found != FORMAT_VERSION:
+            raise UserError(f"{store.url} has store format {found}; this version reads format {FORMAT_VERSION}")
+        return store
+
+    @classmethod
+    def create_or_open(cls, url: str) -> "Store":
+        """The store at ``url``, made if there is none, for writing.
+
+        Raises
+        ------
+        UserError
+            when the folder cannot be written, or holds another numerics version's numbers.
+        """
+        store = cls(url)
+        if not store.exists("store.json"):
+            try:
+                store.write_json("store.json", {"format": FORMAT_VERSION, "numerics": NUMERICS_VERSION})
+            except OSError as error:
+                raise UserError(
+                    f"cannot write to the store {store.url}: {error.strerror or error}. "
+                    "Choose a folder you may write to with --store"
+                ) from None
+            return store
+        store = cls.open(url)
+        if store.is_local and not os.access(store.root, os.W_OK):
+            raise UserError(f"cannot write to the store {store.url}: it is read-only. Choose another with --store")
+        found = store.read_json("store.json")["numerics"]
+        if found != NUMERICS_VERSION:
+            raise UserError(
+                f"{store.url} holds numbers of numerics version {found}; this version computes version "
+                f"{NUMERICS_VERSION}, and the two must not be mixed. Choose another folder with --store"
+            )
+        return store
+
+    # -- objects -------------------------------------------------------------------------------------------------
+
+    def path(self, *parts: str) -> str:
+        """Full path of an object in the file system's own spelling."""
+        return "/".join((self.root, *parts))
+
+    def exists(self, path: str) -> bool:
+        return bool(self.fs.exists(self.path(path)))
+
+    def list(self, folder: str) -> list[str]:
+        """Names in ``folder``, sorted; none where it does not exist. Temporary names are left out."""
+        try:
+            entries = self.fs.ls(self.path(folder), detail=False, refresh=True)
+        except FileNotFoundError:
+            return []
+        names = sorted(e.rstrip("/").rsplit("/", 1)[-1] for e in entries)
+        return [n for n in names if not n.endswith(".partial")]
+
+    def read(self, path: str) -> bytes:
+        try:
+            return bytes(self.fs.cat_file(self.path(path)))
+        except FileNotFoundError:
+            raise StoreDamaged(f"{self.path(path)} is missing") from None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write an object whole or not at all."""
+        target = self.path(path)
+        if not self.is_local:
+            self.fs.pipe_file(target, data)
+            return
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        partial = f"{target}.{uuid.uuid4().hex}.partial"
+        try:
+            with open(partial, "wb") as f:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+            os.replace(partial, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            raise
+
+    def remove(self, path: str) -> None:
+        """Remove an object or a folder; nothing happens where there is none."""
+        with contextlib.suppress(FileNotFoundError):
+            self.fs.rm(self.path(path), recursive=True)
+
+    # -- JSON and Parquet ----------------------------------------------------------------------------------------
+
+    def read_json(self, path: str) -> Any:
+        try:
+            return json.loads(self.read(path))
+        except ValueError:
+            raise StoreDamaged(f"{self.path(path)} is not valid JSON") from None
+
+    def write_json(self, path: str, value: Any) -> None:
+        self.write(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode())
+
+    def read_table(self, path: str) -> pa.Table:
+        try:
+            return pq.read_table(io.BytesIO(self.read(path)))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreDamaged(f"{self.path(path)} is not a readable Parquet file: {error}") from None
+
+    def write_table(self, path: str, table: pa.Table) -> None:
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd")
+        self.write(path, sink.getvalue())
+
+    # -- Zarr -----------------------------------------------------------------------------------------------------
+
+    def zarr(self, path: str, read_only: bool = False) -> "ZarrStore":
+        """The Zarr store rooted at ``path``."""
+        from zarr.storage import FsspecStore, LocalStore
+
+        if self.is_local:
+            return LocalStore(self.path(path), read_only=read_only)
+        return FsspecStore.from_url(f"{self.url}/{path}", read_only=read_only)
+
+    # -- one at a time -------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait: bool) -> Iterator[bool]:
+        """Hold the named lock; yields False when another process holds it and ``wait`` is false.
+
+        The operating system drops it with the process, however that ends. Object stores have no such lock: there, whole
+        objects with equal content make a second writer wasteful but harmless.
+        """
+        if not self.is_local:
+            yield True
+            return
+        import fcntl
+
+        os.makedirs(self.path("locks"), exist_ok=True)
+        with open(self.path("locks", f"{name}.lock"), "w") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
