@@ -16,6 +16,8 @@ def progress_artifact(store: Store, study: Study) -> Iterator[None]:
     """Keep the flow run's progress artifact at the share of samples in the store. Call inside a flow."""
     from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
+    from tasks.common import slug
+
     first = standing(store, study)
     artifact = create_progress_artifact(
         _percent(first), key=f"progress-{slug(study.name)}", description=f"{study.name}: samples in the store"
@@ -78,11 +80,6 @@ def _stage(first: Standing, now: Standing, started: float) -> str:
 
 def _percent(now: Standing) -> float:
     return round(100.0 * now.samples_done / now.samples, 1)
-
-
-def slug(text: str) -> str:
-    """``text`` as an artifact key: lowercase letters, digits and dashes."""
-    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split())
 
 
 @contextlib.contextmanager

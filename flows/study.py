@@ -5,8 +5,6 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from tasks.publish import publish
-from tasks.report import report
 
 from flows.progress import progress_artifact
 from kpe_core.errors import QualityFailed
@@ -23,6 +21,8 @@ from kpe_core.study.specs import Study
 from tasks.compare import compare
 from tasks.judge import judge
 from tasks.measure import measure
+from tasks.publish import publish
+from tasks.report import report
 from tasks.sample import sample
 from tasks.tabulate import tabulate
 from tasks.train import train
@@ -74,8 +74,9 @@ def submit_run(where: Store, run: Run, shard_size: int) -> Futures:
     futures: Futures = list(sampled.values())
     for shard in range(plan.n_shards):
         if shard not in unmeasured:
-            futures.append(measure.submit(*args, shard, wait_for=[sampled[shard]] if shard in sampled else None))
-    return [*futures, tabulate.submit(*args, wait_for=list(futures))]
+            after = [sampled[shard]] if shard in sampled else []
+            futures.append(measure.submit(*args, shard, wait_for=after, return_state=False))
+    return [*futures, tabulate.submit(*args, wait_for=list(futures), return_state=False)]
 
 
 def first_error(futures: Futures) -> BaseException | None:
@@ -106,6 +107,6 @@ def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str]) ->
     remember(where, spec, runs)
     if accepted:
         made = report.submit(store, spec.model_dump(mode="json"))
-        publish.submit(store, spec.model_dump(mode="json"), wait_for=[made]).result()
+        publish.submit(store, spec.model_dump(mode="json"), wait_for=[made], return_state=False).result()
     get_run_logger().info("%d runs, %d computed now, %d quarantined", len(runs), len(computed), len(failed))
     return failed

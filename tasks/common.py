@@ -24,3 +24,8 @@ OPTIONS: dict[str, Any] = {
     "retry_delay_seconds": [1, 5],
     "retry_condition_fn": worth_retrying,
 }
+
+
+def slug(text: str) -> str:
+    """``text`` as an artifact key: lowercase letters, digits and dashes."""
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in text.lower()).split())

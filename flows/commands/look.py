@@ -1,14 +1,9 @@
 """``kpe ls``, ``verify``, ``sql``, ``analyze``, ``report``: looking at a store without changing its numbers."""
 
-import sys
-
-import pyarrow as pa
-import pyarrow.csv
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from flows.commands.plan import human_bytes
+from flows.commands.render import console, human_bytes, show
 from kpe_core.catalog.analyses import analyses, analysis
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.errors import UserError
@@ -17,8 +12,6 @@ from kpe_core.stages.requirements import sampled_rows
 from kpe_core.stages.verify import damages, find_run
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
-
-MOST_ROWS = 50
 
 
 def list_runs(store_url: str) -> None:
@@ -41,7 +34,7 @@ def list_runs(store_url: str) -> None:
         size = store.fs.du(store.path(folder)) if store.exists(folder) else 0
         kept = run.states.keep + (f" {run.states.every}" if run.states.every else "")
         table.add_row(run_id, run.label, f"{run.n_samples:,}", kept, human_bytes(size), state, folder)
-    _console().print(table)
+    console().print(table)
 
 
 def verify_runs(store_url: str, prefix: str | None) -> int:
@@ -83,31 +76,3 @@ def write_again(study: Study, store_url: str) -> None:
     from kpe_core.report.build import write_report
 
     print(write_report(Store.open(store_url), study))
-
-
-def show(table: pa.Table, csv: bool) -> None:
-    """As CSV, whole; or as a table of at most MOST_ROWS rows."""
-    if csv:
-        pa.csv.write_csv(table, sys.stdout.buffer)
-        return
-    grid = Table(box=box.SIMPLE_HEAD)
-    for field in table.schema:
-        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-        grid.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.slice(0, MOST_ROWS).to_pylist():
-        grid.add_row(*(_cell(value) for value in row.values()))
-    console = _console()
-    console.print(grid)
-    if table.num_rows > MOST_ROWS:
-        console.print(f"{MOST_ROWS} of {table.num_rows:,} rows; --csv prints all")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _console() -> Console:
-    """As wide as the terminal, and wide enough for a file."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)

@@ -3,9 +3,9 @@
 import os
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from flows.commands.render import console, human_bytes, human_time
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.resolve import resolve
 from kpe_core.store.store import Store
@@ -19,7 +19,7 @@ STARTUP_SECONDS = 25.0
 
 def show_plan(study: Study, store: str, shard_size: int, workers: int | None) -> None:
     """Print one line a run and the totals. Reads the store, if there is one; writes nothing."""
-    console = Console()
+    out = console()
     costs = plan(study, shard_size)
     where = Store(store)
     standing = {c.cell.label: _standing(where, c.cell) for c in costs.costs}
@@ -32,20 +32,17 @@ def show_plan(study: Study, store: str, shard_size: int, workers: int | None) ->
             cell.label, run_id, f"{cell.n_samples:,}", str(cell.nfe), str(cost.shards), f"{cost.evaluations:,}",
             human_bytes(cost.bytes), human_time(cost.sampling_seconds + cost.measuring_seconds), state,
         )  # fmt: skip
-    console.print(f"[bold]{study.title or study.name}[/bold]", highlight=False)
-    console.print(table)
+    out.print(f"{study.title or study.name}")
+    out.print(table)
     n = workers or os.cpu_count() or 1
     total = sum(c.bytes for c in costs.costs)
     todo = [c for c in costs.costs if standing[c.cell.label][1] != "finished"]
-    console.print(
+    out.print(
         f"{len(costs.costs)} runs ({len(todo)} to do), {sum(c.shards for c in costs.costs)} shards, "
         f"{sum(c.evaluations for c in costs.costs):,} evaluations, {human_bytes(total)} before compression; "
         f"training {human_time(costs.training_seconds)} of one core",
-        highlight=False,
     )
-    console.print(
-        f"from nothing, about {human_time(costs.wall_seconds(n) + STARTUP_SECONDS)} on {n} workers", highlight=False
-    )
+    out.print(f"from nothing, about {human_time(costs.wall_seconds(n) + STARTUP_SECONDS)} on {n} workers")
 
 
 def _standing(store: Store, cell: Cell) -> tuple[str, str]:
@@ -54,17 +51,3 @@ def _standing(store: Store, cell: Cell) -> tuple[str, str]:
     if run is None:
         return "(after training)", "–"
     return run.run_id, "finished" if is_finalised(store, run) else "–"
-
-
-def human_bytes(n: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"
-
-
-def human_time(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

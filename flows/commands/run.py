@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from typing import Any
 
 from flows.cluster import Cluster, cluster, load_profile
 from flows.progress import terminal_progress
@@ -57,8 +58,8 @@ def _run_flow(study: Study, store: Store, workers: Cluster | None, shard_size: i
 
     from flows.study import run_study
 
-    runner = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
-    state = run_study.with_options(task_runner=runner)(  # type: ignore[call-overload]
+    runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
+    state = run_study.with_options(task_runner=runner)(
         study.name, study.model_dump(mode="json"), store.url, shard_size, return_state=True
     )
     if state.is_completed():

@@ -111,7 +111,9 @@ def shaped_runs(answers: Answers) -> set[str]:
 
 def without_semantics(answers: Answers, run_label: str) -> bool:
     """Whether a run has no classifier, as the 2-D sets have none."""
-    return all(row["score"] is None or math.isnan(row["score"]) for row in by_run(answers, "kpe_quantiles").get(run_label, []))
+    return all(
+        row["score"] is None or math.isnan(row["score"]) for row in by_run(answers, "kpe_quantiles").get(run_label, [])
+    )
 
 
 def combined(verdicts: list[Verdict]) -> Verdict:

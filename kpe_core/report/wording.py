@@ -21,8 +21,9 @@ def fixed(value: float, digits: int = 2, sign: bool = False) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """Always with its sign: correlations and differences."""
-    return fixed(value, digits, sign=True)
+    """Always with its sign: correlations and differences. One digit more where rounding would hide which side of zero."""
+    text = fixed(value, digits, sign=True)
+    return fixed(value, digits + 1, sign=True) if value and float(text.replace(MINUS, "-")) == 0 else text
 
 
 def significant(value: float, digits: int = 3, sign: bool = False) -> str:
@@ -30,7 +31,9 @@ def significant(value: float, digits: int = 3, sign: bool = False) -> str:
     if value == 0:
         return "0"
     if not 1e-4 <= abs(value) < 1e6:
-        return f"{value:{'+' if sign else ''}.{digits - 1}e}".replace("e+0", "e").replace("e-0", "e-").replace("-", MINUS)
+        return (
+            f"{value:{'+' if sign else ''}.{digits - 1}e}".replace("e+0", "e").replace("e-0", "e-").replace("-", MINUS)
+        )
     # Rounding first: 9.996 has one decimal less than its magnitude suggests.
     magnitude = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     return fixed(value, max(0, digits - 1 - magnitude), sign)

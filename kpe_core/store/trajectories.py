@@ -232,10 +232,11 @@ def _about(about: str, units: str) -> dict[str, Any]:
 
 def _attributes(run: Run) -> dict[str, Any]:
     return {
-        "title": f"Flow-matching trajectories: {run.label}",
+        "title": "Flow-matching trajectories with their kinetic path energy",
         "trajectories": run.trajectories_id,
+        "coordinates": "label t_step dt eta" + (" t grid_index" if len(kept_states(run)) else ""),
         "spec": run.sampling_identity(),
         "provenance": provenance(),
-        "source": "METHOD: kinetic path energy, arXiv 2602.07928",
+        "references": "Li et al., A Kinetic Energy Perspective of Flow Matching, arXiv 2602.07928",
         "conventions": "t = 0 noise, t = 1 data; NaN where not yet sampled",
     }

@@ -1,5 +1,6 @@
-import pytest
 from collections.abc import Iterator
+
+import pytest
 
 from kpe_core.threads import one_thread
 

@@ -1,0 +1,53 @@
+"""How the commands print."""
+
+import sys
+
+import pyarrow as pa
+import pyarrow.csv
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+MOST_ROWS = 50
+
+
+def show(table: pa.Table, csv: bool) -> None:
+    """As CSV, whole; or as a table of at most MOST_ROWS rows."""
+    if csv:
+        pa.csv.write_csv(table, sys.stdout.buffer)
+        return
+    grid = Table(box=box.SIMPLE_HEAD)
+    for field in table.schema:
+        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+        grid.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
+    for row in table.slice(0, MOST_ROWS).to_pylist():
+        grid.add_row(*(_cell(value) for value in row.values()))
+    out = console()
+    out.print(grid)
+    if table.num_rows > MOST_ROWS:
+        out.print(f"{MOST_ROWS} of {table.num_rows:,} rows; --csv prints all")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def console() -> Console:
+    """As wide as the terminal, and wide enough for a file."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+
+
+def human_bytes(n: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
+
+
+def human_time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

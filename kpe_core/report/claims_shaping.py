@@ -1,0 +1,172 @@
+"""Claims about kinetic trajectory shaping ([KE] table 3), each judged by the paired interval of a difference.
+
+Settings of one experiment are judged together: one finding for each claim, not one for each run.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kpe_core.report.claims import FEWEST, Answers, Finding, Row, Verdict, combined, rows
+from kpe_core.report.wording import MINUS, bracket, finite, percent, points, significant
+
+LISTED = 3
+"""Settings whose numbers a sentence spells out; of more it tells the range."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric of a shaped run, and its paired difference to the plain twin with a 95 % interval."""
+
+    metric: str
+    value: float
+    delta: float
+    low: float
+    high: float
+    n: int
+
+    def judge(self) -> Verdict:
+        """Whether the metric falls: both F_mem and the Fréchet distance are better smaller."""
+        if self.n < FEWEST:
+            return "measured"
+        return "holds" if self.high < 0 else "fails"
+
+    @property
+    def text(self) -> str:
+        """``57.3 % → 52.7 %, −4.65 points [−5.60, −3.70]``."""
+        if self.metric == "f_mem":
+            ends, say = (percent(self.value - self.delta), percent(self.value)), points
+        else:
+            ends, say = (significant(self.value - self.delta), significant(self.value)), _difference
+        unit = " points" if self.metric == "f_mem" else ""
+        return f"{ends[0]} → {ends[1]}, {say(self.delta)}{unit} {bracket(say(self.low), say(self.high))}"
+
+    @property
+    def short(self) -> str:
+        return f"Δ {points(self.delta, 1)} pts" if self.metric == "f_mem" else f"Δ {_difference(self.delta)}"
+
+
+@dataclass
+class Setting:
+    """One shaping of an experiment."""
+
+    name: str
+    alpha0: float
+    beta0: float
+    changes: dict[str, Change] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published effect of some settings on one metric, with another metric to tell beside it."""
+
+    topic: str
+    of: Callable[[Setting], bool]
+    metric: str
+    published: str
+    beside: str
+    beside_published: str
+
+
+def _launch(s: Setting) -> bool:
+    return s.alpha0 > 0 and s.beta0 == 0
+
+
+def _landing(s: Setting) -> bool:
+    return s.alpha0 == 0 and s.beta0 > 0
+
+
+def _both(s: Setting) -> bool:
+    return s.alpha0 > 0 and s.beta0 > 0
+
+
+CLAIMS = (
+    Claim("Landing lowers memorization", _landing, "f_mem", "37.34 → 19.36 % on CelebA", "frechet", "16.68 → 86.56"),
+    Claim("Launch with landing lowers memorization", _both, "f_mem", "37.34 → 31.22 % on CelebA", "", ""),
+    Claim("Launch with landing improves quality", _both, "frechet", "FID 16.68 → 14.35 on CelebA", "", ""),
+    Claim(
+        "Launch alone improves quality", _launch, "frechet", "FID 16.68 → 11.27 on CelebA", "f_mem", "37.34 → 36.78 %"
+    ),
+)
+METRICS = {"f_mem": "F_mem", "frechet": "the Fréchet distance in classifier features"}
+
+
+def shaping(answers: Answers) -> list[Finding]:
+    """Findings on every experiment that has shaped runs with a plain twin, claim by claim."""
+    found = []
+    for claim in CLAIMS:
+        for name, (run_label, settings) in _experiments(answers).items():
+            chosen = [s for s in settings if claim.of(s) and claim.metric in s.changes]
+            if chosen:
+                found.append(_judged(claim, name, run_label, chosen))
+    return found
+
+
+def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> Finding:
+    changes = [s.changes[claim.metric] for s in chosen]
+    verdict = combined([c.judge() for c in changes])
+    if len(chosen) <= LISTED:
+        listed = "; ".join(f"with {s.name} {c.text}" for s, c in zip(chosen, changes, strict=True))
+    else:
+        strongest, c = min(zip(chosen, changes, strict=True), key=lambda pair: pair[1].delta)
+        better = sum(c.judge() == "holds" for c in changes)
+        listed = f"lower in {better} of {len(chosen)} settings, most with {strongest.name}: {c.text}"
+    told = {
+        "holds": f"as published ({claim.published})",
+        "partly": f"published as a fall ({claim.published}), which not every setting shows",
+        "fails": f"{_instead(changes)}, where a fall was published ({claim.published})",
+        "measured": "too few samples to judge",
+    }[verdict]
+    side = ""
+    if claim.beside and len(chosen) <= LISTED and all(claim.beside in s.changes for s in chosen):
+        beside = "; ".join(s.changes[claim.beside].text for s in chosen)
+        side = f". Beside it, {METRICS[claim.beside]} {beside} (published: {claim.beside_published})"
+    sentence = f"{name}: {METRICS[claim.metric]} {listed}: {told}{side}."
+    key = min(changes, key=lambda c: c.delta).short
+    return Finding(claim.topic, run_label, verdict, sentence, "shaping_tradeoff", key)
+
+
+def _instead(changes: list[Change]) -> str:
+    return "it rises" if all(c.low > 0 for c in changes) else "no clear fall"
+
+
+def _experiments(answers: Answers) -> dict[str, tuple[str, list[Setting]]]:
+    """By experiment: the plain twin's label (else the experiment's own), and the shaped settings in order."""
+    plain: dict[str, str] = {}
+    settings: dict[str, dict[str, Setting]] = {}
+    for row in rows(answers, "shaping_tradeoff"):
+        label, alpha0, beta0 = row["run_label"], row["alpha0"] or 0.0, row["beta0"] or 0.0
+        name = experiment_of(label)
+        if alpha0 == 0 and beta0 == 0:
+            plain.setdefault(name, label)
+            continue
+        here = settings.setdefault(name, {})
+        setting = here.setdefault(label, Setting(setting_name(label, alpha0, beta0), alpha0, beta0))
+        if (change := _change(row)) is not None:
+            setting.changes[row["metric"]] = change
+    return {name: (plain.get(name, name), list(here.values())) for name, here in settings.items()}
+
+
+def experiment_of(label: str) -> str:
+    """A run's label without its shaping, which a sweep writes last."""
+    return re.sub(r" (plain|kts\([^()]*\)(\[[^\[\]]*\])?)$", "", label)
+
+
+def setting_name(label: str, alpha0: float, beta0: float) -> str:
+    """``α₀ = 0.01, β₀ = 0.02``, and the forms where the label names some."""
+    gains = [f"{name} = {gain:g}" for name, gain in (("α₀", alpha0), ("β₀", beta0)) if gain > 0]
+    forms = re.search(r"\[[^\[\]]*\]$", label)
+    return ", ".join(gains) + (f" {forms.group()}" if forms else "")
+
+
+def _change(row: Row) -> Change | None:
+    numbers = [finite(row[name]) for name in ("value", "delta", "low", "high")]
+    if any(x is None for x in numbers):
+        return None
+    value, delta, low, high = (x for x in numbers if x is not None)
+    return Change(row["metric"], value, delta, low, high, int(row["n"]))
+
+
+def _difference(value: float) -> str:
+    text = significant(value, 3)
+    return text if text.startswith((MINUS, "0")) and value <= 0 else f"+{text}"

@@ -1,0 +1,65 @@
+"""Task: the study's answers as artifacts in the Prefect UI."""
+
+import base64
+import math
+from typing import Any
+
+import pyarrow as pa
+from kpe_core.report.build import ReportFiles
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from kpe_core.catalog.analyses import analyses
+from kpe_core.catalog.catalog import Catalog
+from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+from tasks.common import OPTIONS, slug
+
+MOST_ROWS = 200
+MARK = {"holds": "✅", "partly": "🟡", "fails": "❌", "measured": "▫️"}
+
+
+@task(name="publish", task_run_name="publish the answers", **OPTIONS)
+def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
+    """One markdown artifact with findings and figures, one table for each analysis, one for the quality checks.
+
+    Keys carry the study's name and stay the same from run to run, so that their history is a time series.
+    """
+    where, spec = Store(store), Study.model_validate(study)
+    name = slug(spec.name)
+    create_markdown_artifact(_landing(where, spec), key=f"findings-{name}", description=spec.title or spec.name)
+    with Catalog(where) as catalog:
+        for analysis in analyses():
+            rows = rows_of(analysis.run(catalog, spec.name))
+            create_table_artifact(rows, key=f"{slug(analysis.name)}-{name}", description=analysis.answers)
+        checks = catalog.query(
+            "SELECT m.label AS run, suite, expectation, success, observed, threshold, severity "
+            "FROM checks JOIN study_runs m USING (run) WHERE m.study = $study ORDER BY success, position, suite",
+            study=spec.name,
+        )
+        create_table_artifact(rows_of(checks), key=f"checks-{name}", description="What the quality gate saw")
+    return {"analyses": len(analyses()), "checks": checks.num_rows}
+
+
+def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+    """Plain rows a table artifact can hold: four significant digits, no NaN, long tables thinned evenly."""
+    stride = max(1, math.ceil(table.num_rows / MOST_ROWS))
+    return [{key: _plain(value) for key, value in row.items()} for row in table.to_pylist()[::stride]]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    return value
+
+
+def _landing(store: Store, study: Study) -> str:
+    """Findings, then figures as data URIs, since the UI loads images by URL only."""
+    files = ReportFiles(store, study.name)
+    lines = [f"# {study.title or study.name}", ""]
+    lines += [f"- {MARK.get(f['verdict'], '▫️')} **{f['topic']}** — {f['sentence']}" for f in files.findings()]
+    lines += ["", f"Report: `{files.html_path}`", ""]
+    for figure in files.figures():
+        data = base64.b64encode(files.png(figure["name"])).decode()
+        lines += [f"## {figure['title']}", figure["caption"], f"![{figure['title']}](data:image/png;base64,{data})", ""]
+    return "\n".join(lines)
