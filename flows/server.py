@@ -124,6 +124,7 @@ def _free_port() -> int:
     """The usual port, or any free one."""
     for port in (PORT, 0):
         with socket.socket() as s, contextlib.suppress(OSError):
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind((HOST, port))
             return int(s.getsockname()[1])
     raise UserError(f"no free port on {HOST} for the Prefect server")

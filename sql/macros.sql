@@ -6,7 +6,8 @@ CREATE MACRO average_rank(x, g) AS
 
 -- Correlation of two variables with a third held fixed.
 CREATE MACRO partial_corr(xy, xz, yz) AS
-  (xy - xz * yz) / nullif(sqrt(greatest((1 - xz * xz) * (1 - yz * yz), 0)), 0);
+  (xy::DOUBLE - xz::DOUBLE * yz::DOUBLE)
+    / nullif(sqrt(greatest((1 - xz::DOUBLE ** 2) * (1 - yz::DOUBLE ** 2), 0)), 0);
 
 -- Ends of Spearman's 95 % interval (Fisher's z with Bonett and Wright's standard error).
 CREATE MACRO spearman_low(rho, n) AS

@@ -45,11 +45,13 @@ def bandwidth_flips(answers: Answers, skip: set[str]) -> list[Finding]:
             continue
         (rule_down, negative), (rule_up, positive) = down[0], up[0]
         sentence = (
-            f"{label}: the bandwidth of the kernel estimate decides the sign: ρ(KPE, KDE log density) = {negative.text} "
+            f"{label}: the kernel estimate's bandwidth decides the sign: ρ(KPE, KDE log density) = {negative.text} "
             f"with {rule_down}, {positive.text} with {rule_up} (published: −0.64 on CIFAR-10)."
         )
         key = f"ρ {signed(negative.rho or 0)} / {signed(positive.rho or 0)}"
-        found.append(Finding("… whatever the KDE's bandwidth", label, "partly", sentence, "density_correlation", key))
+        found.append(
+            Finding("Also by kernel density, at any bandwidth", label, "partly", sentence, "density_correlation", key)
+        )
     return found
 
 
@@ -64,8 +66,8 @@ def sparse_against_dense(answers: Answers, skip: set[str]) -> list[Finding]:
         verdict, told = _judge_strata(int(row["n"]), auc, p)
         sentence = (
             f"{label}: median KPE is {significant(row['kpe_sparse'])} in the sparsest third of the samples and "
-            f"{significant(row['kpe_dense'])} in the densest ({_estimator(row)}); a sparse sample has the higher energy "
-            f"with probability {fixed(auc)}, Mann–Whitney {p_value(p)}: {told}."
+            f"{significant(row['kpe_dense'])} in the densest ({_estimator(row)}); a sparse sample has the higher "
+            f"energy with probability {fixed(auc)}, Mann–Whitney {p_value(p)}: {told}."
         )
         found.append(
             Finding(

@@ -21,9 +21,11 @@ def semantics(answers: Answers, skip: set[str]) -> list[Finding]:
         names = [name for name in ("score", "margin") if name in trends]
         chosen = [trends[name] for name in names]
         verdict = combined([t.judge(+1) for t in chosen])
-        changes = [f"the {name} {_low_to_high(quantiles[label], name)}" for name in names]
+        changes = [
+            f"the {name}{' goes' if name == names[0] else ''} {_low_to_high(quantiles[label], name)}" for name in names
+        ]
         about = (
-            f"{label}: from the lowest to the highest {_part(quantiles[label])} of KPE, {joined(changes)} "
+            f"{label}: from the lowest to the highest {_part(quantiles[label])} of KPE {joined(changes)} "
             f"(ρ = {joined([t.text for t in chosen])})"
         )
         given = f"with ‖x(1)‖ held fixed ρ is {joined([t.given_text for t in chosen])}"

@@ -33,13 +33,14 @@ class Change:
 
     @property
     def text(self) -> str:
-        """``57.3 % → 52.7 %, −4.65 points [−5.60, −3.70]``."""
+        """``57.3 → 52.7 %, −4.65 points [−5.60, −3.70]``."""
         if self.metric == "f_mem":
-            ends, say = (percent(self.value - self.delta), percent(self.value)), points
+            ends = f"{percent(self.value - self.delta).removesuffix(' %')} → {percent(self.value)}"
+            change, interval = f"{points(self.delta)} points", bracket(points(self.low), points(self.high))
         else:
-            ends, say = (significant(self.value - self.delta), significant(self.value)), _difference
-        unit = " points" if self.metric == "f_mem" else ""
-        return f"{ends[0]} → {ends[1]}, {say(self.delta)}{unit} {bracket(say(self.low), say(self.high))}"
+            ends = f"{significant(self.value - self.delta)} → {significant(self.value)}"
+            change, interval = _difference(self.delta), bracket(_difference(self.low), _difference(self.high))
+        return f"{ends}, {change} {interval}"
 
     @property
     def short(self) -> str:
@@ -88,29 +89,50 @@ CLAIMS = (
         "Launch alone improves quality", _launch, "frechet", "FID 16.68 → 11.27 on CelebA", "f_mem", "37.34 → 36.78 %"
     ),
 )
-METRICS = {"f_mem": "F_mem", "frechet": "the Fréchet distance in classifier features"}
+METRICS = {"f_mem": "F_mem", "frechet": "the Fréchet distance"}
 
 
 def shaping(answers: Answers) -> list[Finding]:
     """Findings on every experiment that has shaped runs with a plain twin, claim by claim."""
     found = []
     for claim in CLAIMS:
-        for name, (run_label, settings) in _experiments(answers).items():
+        for name, (run_label, settings) in experiments(answers).items():
             chosen = [s for s in settings if claim.of(s) and claim.metric in s.changes]
             if chosen:
                 found.append(_judged(claim, name, run_label, chosen))
+            elif claim.beside == "f_mem" and (only := [s for s in settings if claim.of(s) and "f_mem" in s.changes]):
+                found.append(_without_quality(name, run_label, only))
     return found
+
+
+def _without_quality(name: str, run_label: str, chosen: list[Setting]) -> Finding:
+    """What launch alone does where no classifier measures quality: nothing was published to hold it against."""
+    changes = [s.changes["f_mem"] for s in chosen[:LISTED]]
+    listed = "; ".join(f"with {s.name}, F_mem goes {c.text}" for s, c in zip(chosen, changes, strict=False))
+    return Finding(
+        "Launch alone, without a measure of quality",
+        run_label,
+        "measured",
+        f"{name}: {listed}.",
+        "shaping_tradeoff",
+        changes[0].short,
+    )
 
 
 def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> Finding:
     changes = [s.changes[claim.metric] for s in chosen]
     verdict = combined([c.judge() for c in changes])
     if len(chosen) <= LISTED:
-        listed = "; ".join(f"with {s.name} {c.text}" for s, c in zip(chosen, changes, strict=True))
+        listed = "; ".join(
+            f"with {s.name}, {METRICS[claim.metric]} goes {c.text}" for s, c in zip(chosen, changes, strict=True)
+        )
     else:
         strongest, c = min(zip(chosen, changes, strict=True), key=lambda pair: pair[1].delta)
         better = sum(c.judge() == "holds" for c in changes)
-        listed = f"lower in {better} of {len(chosen)} settings, most with {strongest.name}: {c.text}"
+        listed = (
+            f"{METRICS[claim.metric]} is lower in {better} of {len(chosen)} settings, most with {strongest.name}, "
+            f"where it goes {c.text}"
+        )
     told = {
         "holds": f"as published ({claim.published})",
         "partly": f"published as a fall ({claim.published}), which not every setting shows",
@@ -120,8 +142,8 @@ def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> F
     side = ""
     if claim.beside and len(chosen) <= LISTED and all(claim.beside in s.changes for s in chosen):
         beside = "; ".join(s.changes[claim.beside].text for s in chosen)
-        side = f". Beside it, {METRICS[claim.beside]} {beside} (published: {claim.beside_published})"
-    sentence = f"{name}: {METRICS[claim.metric]} {listed}: {told}{side}."
+        side = f"; {METRICS[claim.beside]} goes {beside} (published {claim.beside_published})"
+    sentence = f"{name}: {listed}: {told}{side}."
     key = min(changes, key=lambda c: c.delta).short
     return Finding(claim.topic, run_label, verdict, sentence, "shaping_tradeoff", key)
 
@@ -130,7 +152,7 @@ def _instead(changes: list[Change]) -> str:
     return "it rises" if all(c.low > 0 for c in changes) else "no clear fall"
 
 
-def _experiments(answers: Answers) -> dict[str, tuple[str, list[Setting]]]:
+def experiments(answers: Answers) -> dict[str, tuple[str, list[Setting]]]:
     """By experiment: the plain twin's label (else the experiment's own), and the shaped settings in order."""
     plain: dict[str, str] = {}
     settings: dict[str, dict[str, Setting]] = {}

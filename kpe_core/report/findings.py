@@ -27,8 +27,8 @@ __all__ = [
 def findings(answers: Answers) -> list[Finding]:
     """All findings of one study, claim by claim, runs in the study's order.
 
-    ``answers`` maps an analysis' name to its table for that study. Whatever is missing (an analysis, semantics, shapings,
-    enough samples) takes its findings with it, or leaves them ``measured``.
+    ``answers`` maps an analysis' name to its table for that study. Whatever is missing (an analysis, semantics,
+    shapings, enough samples) takes its findings with it, or leaves them ``measured``.
     """
     shaped = shaped_runs(answers)
     return [

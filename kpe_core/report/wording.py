@@ -21,7 +21,7 @@ def fixed(value: float, digits: int = 2, sign: bool = False) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """Always with its sign: correlations and differences. One digit more where rounding would hide which side of zero."""
+    """Always with its sign: correlations and differences. One digit more where rounding would hide the side of zero."""
     text = fixed(value, digits, sign=True)
     return fixed(value, digits + 1, sign=True) if value and float(text.replace(MINUS, "-")) == 0 else text
 
@@ -77,5 +77,7 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         if math.isinf(value):
             return "∞" if value > 0 else f"{MINUS}∞"
-        return NOTHING if math.isnan(value) else significant(value, 4)
+        if math.isnan(value):
+            return NOTHING
+        return cell(int(value)) if value.is_integer() and abs(value) < 1e4 else significant(value, 4)
     return str(value)

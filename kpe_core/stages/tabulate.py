@@ -144,7 +144,7 @@ def memorized(run: Run, samples: pa.Table) -> np.ndarray:
 def stacked_features(table: pa.Table) -> Features:
     """(n, F) from a table's list column ``features``."""
     column = table["features"].combine_chunks()
-    return np.asarray(column.flatten().to_numpy(), dtype=np.float32).reshape(table.num_rows, -1)
+    return np.array(column.flatten(), dtype=np.float32).reshape(table.num_rows, -1)
 
 
 def _fidelity(real: Features, generated: Features, counts: np.ndarray) -> dict[str, Interval]:

@@ -1,5 +1,7 @@
 """The sampler on fields whose trajectories are known exactly: straight lines, one point, and a transcription of KTS."""
 
+import itertools
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kpe_core.errors import NumericalTrouble
-from kpe_core.fields.base import Evaluation
+from kpe_core.fields.base import Evaluation, VelocityField
 from kpe_core.fields.efm import ExactField
 from kpe_core.sampling.energy import Energies, energies
 from kpe_core.sampling.grids import time_grid
@@ -30,7 +32,7 @@ class Formula:
 
     dtype = torch.float64
 
-    def __init__(self, velocity, singular_at_one: bool = False) -> None:
+    def __init__(self, velocity: Callable[[Tensor, float], Tensor], singular_at_one: bool = False) -> None:
         self.velocity, self.singular_at_one = velocity, singular_at_one
         self.asked: list[float] = []
 
@@ -40,7 +42,11 @@ class Formula:
 
 
 def solve(
-    field, solver: Solver = "euler", steps: int = 10, grid: Grid = "uniform", shaping: ShapingSpec = PLAIN
+    field: VelocityField,
+    solver: Solver = "euler",
+    steps: int = 10,
+    grid: Grid = "uniform",
+    shaping: ShapingSpec = PLAIN,
 ) -> tuple[Tensor, Energies, list[Step]]:
     times = time_grid(grid, steps)
     eta = gain(shaping, times)
@@ -96,7 +102,7 @@ def test_last_euler_step_lands_on_the_posterior_mean(grid: Grid) -> None:
 def test_euler_is_the_textbook_loop_and_zero_shaping_changes_no_bit() -> None:
     x1, _, taken = solve(Formula(swirl), steps=20, shaping=ShapingSpec(tau=0.3, launch="constant", landing="constant"))
     times, x = time_grid("uniform", 20).tolist(), NOISE
-    for t, t_next in zip(times[:-1], times[1:], strict=True):
+    for t, t_next in itertools.pairwise(times):
         x = x + (t_next - t) * swirl(x, t)
     assert torch.equal(x1, x)
     assert [s.index for s in taken] == list(range(20))

@@ -1,0 +1,152 @@
+"""What is checked of a run: its tables as pandas frames, with the columns its identities need."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from kpe_core.data.datasets import Prepared, load
+from kpe_core.measure.density import estimator_name
+from kpe_core.quality.gaps import never_nan, not_finite, relative_gap, share
+from kpe_core.quality.states import states_frame
+from kpe_core.quality.steps import steps_frame
+from kpe_core.stages.tabulate import memorized, table_path
+from kpe_core.store.schema import SAMPLES
+from kpe_core.store.store import Store
+from kpe_core.store.trajectories import Trajectories
+from kpe_core.study.runs import Run
+from kpe_core.study.specs import KnnDensity
+
+SEMANTIC = ("score", "margin", "predicted")
+UNIT_METRICS = ("f_mem", "precision", "recall", "accuracy")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a run's data and plan say, beside its spec."""
+
+    n_points: int
+    n_classes: int
+    n_shards: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One run's frames by name, and the facts to hold them against."""
+
+    facts: Facts
+    frames: dict[str, pd.DataFrame]
+
+
+def evidence(store: Store, run: Run) -> Evidence:
+    """Read a run's tables and states; nothing is judged here.
+
+    Raises
+    ------
+    StoreDamaged
+        when a table is missing or unreadable.
+    """
+    prepared = load(run.data)
+    trajectories = Trajectories(store, run.trajectories_id)
+    table = store.read_table(table_path(run, "samples"))
+    samples = table.to_pandas()
+    features = store.read_table(table_path(run, "features")) if run.measure.classifier is not None else None
+    scores = store.read_table(table_path(run, "scores")).to_pandas()
+    densities = store.read_table(table_path(run, "densities")).to_pandas()
+    return Evidence(
+        Facts(prepared.n_points, prepared.n_classes, trajectories.plan().n_shards),
+        {
+            "samples": samples_frame(run, samples, features, prepared),
+            "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
+            "densities": densities_frame(run, densities, samples),
+            "states": states_frame(run, trajectories, samples, prepared),
+            "scores": scores_frame(run, scores, table),
+            "shards": shards_frame(trajectories),
+        },
+    )
+
+
+def samples_frame(run: Run, samples: pd.DataFrame, features: pa.Table | None, prepared: Prepared) -> pd.DataFrame:
+    """The samples table with its identities' gaps; one row a sample."""
+    required = [f.name for f in SAMPLES if not f.nullable and f.name != "run"]
+    required += list(SEMANTIC) if features is not None else []
+    needed = 0.5 * samples["displacement"] ** 2
+    if run.solver == "heun":
+        # Heun moves by an average of two velocities, and kpe counts the first one's: they differ as the quadrature does
+        needed = needed - samples["kpe_error"]
+    nearest = pd.Series(prepared.point_labels).reindex(samples["nearest"]).to_numpy()
+    frame = samples.assign(
+        not_finite=not_finite(samples, required),
+        energy_sum_gap=relative_gap(samples["kpe_early"] + samples["kpe_late"], samples["kpe"]),
+        early_share=share(samples["kpe_early"], samples["kpe"]),
+        bound_excess=share(needed - samples["kpe"], samples["kpe"]),
+        path_excess=share(samples["displacement"] - samples["path_length"], samples["path_length"]),
+        error_share=share(samples["kpe_error"], samples["kpe"]),
+        gap_ratio=np.where(samples["d2"] == 0, 0.0, share(samples["d1"], samples["d2"])),
+        label_asked=samples["label"] == samples["sample"] % prepared.n_classes,
+        nearest_label_right=nearest == samples["nearest_label"],
+    )
+    return frame if features is None else frame.assign(features_right=_whole_features(run, samples, features))
+
+
+def _whole_features(run: Run, samples: pd.DataFrame, features: pa.Table) -> np.ndarray:
+    """Whether each sample has exactly one row of features, of the right length and finite."""
+    assert run.measure.classifier is not None
+    column = features.select(["sample", "features"]).to_pandas()
+    right = column["features"].map(lambda v: len(v) == run.measure.classifier.features and np.isfinite(v).all())
+    found = right.groupby(column["sample"]).agg(["size", "all"]).reindex(samples["sample"])
+    return np.asarray((found["size"] == 1) & (found["all"] == True), dtype=bool)  # noqa: E712  (missing is not right)
+
+
+def densities_frame(run: Run, densities: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """The densities table; one row a sample, space and estimator."""
+    known = {(spec.space, estimator_name(spec)): spec for spec in run.measure.densities}
+    specs = [known.get(key) for key in zip(densities["space"], densities["estimator"], strict=True)]
+    # log p̂ is +∞ where the k-th neighbour is at distance 0, which d₂ = 0 (d₁ for k = 1) allows: exact copies
+    copies = {1: _copies(samples, "d1"), 2: _copies(samples, "d2")}
+    may_diverge = np.array([
+        isinstance(spec, KnnDensity) and (spec.space == "features" or sample in copies[min(2, spec.k)])
+        for spec, sample in zip(specs, densities["sample"], strict=True)
+    ], dtype=bool)  # fmt: skip
+    named = not_finite(densities, ["sample", "log_density", "parameter"])
+    allowed = may_diverge & (densities["log_density"].to_numpy() == np.inf) & (named == "log_density")
+    return densities.assign(
+        not_finite=np.where(allowed, "", named),
+        sample_exists=densities["sample"].isin(samples["sample"]),
+        estimator_asked=np.array([spec is not None for spec in specs], dtype=bool),
+    )
+
+
+def _copies(samples: pd.DataFrame, distance: str) -> set[int]:
+    return set(samples.loc[samples[distance] == 0, "sample"])
+
+
+def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFrame:
+    """The scores table, with f_mem and mean kpe held against the samples; one row a metric."""
+    again = {"f_mem": memorized(run, samples).mean(), "kpe": np.mean(samples["kpe"].to_numpy())}
+    value = scores["value"]
+    recomputed = scores["metric"].map(again).fillna(value) if not value.isna().all() else value
+    high = np.where(scores["metric"].isin(UNIT_METRICS), 1.0, np.inf)
+    low = np.where(scores["metric"].isin((*UNIT_METRICS, "kpe")), 0.0, -np.inf)
+    return scores.assign(
+        not_finite=not_finite(scores, ["value", "n"]),
+        recomputed_gap=relative_gap(value, recomputed),
+        in_range=(value >= low) & (value <= high),
+        accuracy=value.where(scores["metric"] == "accuracy"),
+    )
+
+
+def shards_frame(trajectories: Trajectories) -> pd.DataFrame:
+    """One row a shard, planned or found: the rows its marker claims beside those the plan gives it."""
+    plan, committed = trajectories.plan(), trajectories.committed()
+    rows = []
+    for shard in sorted(set(range(plan.n_shards)) | committed):
+        planned = plan.rows(shard) if shard < plan.n_shards else (np.nan, np.nan)
+        claimed = trajectories.marker(shard)["rows"] if shard in committed else (np.nan, np.nan)
+        rows.append({
+            "shard": shard, "committed": shard in committed,
+            "start_gap": claimed[0] - planned[0], "stop_gap": claimed[1] - planned[1],
+        })  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.assign(start_gap=never_nan(frame["start_gap"]), stop_gap=never_nan(frame["stop_gap"]))

@@ -1,0 +1,80 @@
+"""The gate: every rule put to Great Expectations, its answer as a row of the checks table.
+
+The context is an ephemeral one: a project folder in the store would have to survive being killed half-written, and could
+not live in an object store. What is worth keeping, rows and pages, is written whole, by the store.
+"""
+
+from typing import Any
+
+from kpe_core.quality.docs import Pages, publish, publish_index
+from kpe_core.quality.frames import evidence
+from kpe_core.quality.rules import rules
+from kpe_core.quality.suites import great_expectations, suite
+from kpe_core.quality.words import check_row
+from kpe_core.store.store import Store
+from kpe_core.study.runs import Run
+
+FOLDER = "quality/docs"
+NAMED = 5
+"""Failing rows named in a message."""
+KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "shards": ["shard"]}
+"""What names a row of a frame, where it is not the sample alone."""
+
+
+def check_runs(store: Store, runs: list[Run]) -> dict[str, list[dict[str, Any]]]:
+    """Check each run; by run id, its rows of the checks table. Data Docs are published at ``docs_index``.
+
+    Raises
+    ------
+    StoreDamaged
+        when a table to be checked is missing or unreadable.
+    """
+    validator = _Validator()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        rows, pages = validator.validate(store, run)
+        publish(store, FOLDER, run, rows, pages)
+        found[run.run_id] = rows
+    publish_index(store, FOLDER)
+    return found
+
+
+def docs_index(store: Store) -> str:
+    """Where the Data Docs begin, in the file system's own spelling."""
+    return store.path(FOLDER, "index.html")
+
+
+class _Validator:
+    """One Great Expectations context, with a batch definition for every frame."""
+
+    def __init__(self) -> None:
+        context = great_expectations().get_context(mode="ephemeral")
+        context.enable_analytics(False)
+        context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        self._source = context.data_sources.add_pandas("tables")
+        self._batches: dict[str, Any] = {}
+        self._pages = Pages()
+
+    def validate(self, store: Store, run: Run) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """One validation a frame: rows of the checks table, and by frame its page."""
+        shown = evidence(store, run)
+        rows: list[dict[str, Any]] = []
+        pages: dict[str, str] = {}
+        for name, expected in rules(run, shown.facts).items():
+            frame, keys = shown.frames[name], KEYS.get(name, ["sample"])
+            named = {"partial_unexpected_count": NAMED, "unexpected_index_column_names": keys}
+            batch = self._batch_definition(name).get_batch(batch_parameters={"dataframe": frame})
+            answer = batch.validate(suite(name, expected), result_format={"result_format": "SUMMARY", **named})
+            results = {result.expectation_config.meta["expectation"]: result for result in answer.results}
+            for rule in expected:
+                row = check_row(run, name, rule, results[rule.text], frame, keys)
+                results[rule.text].result["observed_value"] = row["observed"]
+                rows.append(row)
+            pages[name] = self._pages.page(answer, f"{run.label} {run.run_id}")
+        return rows, pages
+
+    def _batch_definition(self, name: str) -> Any:
+        if name not in self._batches:
+            asset = self._source.add_dataframe_asset(name)
+            self._batches[name] = asset.add_batch_definition_whole_dataframe("all rows")
+        return self._batches[name]

@@ -1,0 +1,238 @@
+"""What is expected of a run, table by table, as plain data: no Great Expectations in here.
+
+An ``error`` keeps a run from SQL, so it is only ever something that holds for every right run, however small or odd.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kpe_core.measure.density import estimator_name
+from kpe_core.quality.frames import Facts
+from kpe_core.store.trajectories import kept_states
+from kpe_core.study.runs import Run
+from kpe_core.study.specs import ExactField
+
+Severity = Literal["error", "warning"]
+
+ROUNDING = 1e-9
+"""Relative; float64 sums over the steps in another order stay far below."""
+HEUN_ROUNDING = 1e-6
+SINGLE = 1e-6
+"""States are stored in float32."""
+IMPROBABLE = 1e-4
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation: its Great Expectations class and arguments, and how people read it."""
+
+    text: str
+    kind: str
+    kwargs: dict[str, Any]
+    threshold: str
+    severity: Severity = "error"
+
+
+def rules(run: Run, facts: Facts) -> dict[str, list[Rule]]:
+    """By frame, everything expected of ``run``; what does not apply to it is left out."""
+    return {
+        "samples": _samples(run, facts),
+        "steps": _steps(run),
+        "densities": _densities(run),
+        "states": _states(run),
+        "scores": _scores(run),
+        "shards": _shards(facts),
+    }
+
+
+def _samples(run: Run, facts: Facts) -> list[Rule]:
+    found = [
+        *_identity(run, run.n_samples),
+        _unique("no sample appears twice", "sample"),
+        _finite("every value is there and finite"),
+        _between("kpe is not negative", "kpe", low=0),
+        _between("early and late energy add up to kpe", "energy_sum_gap", high=ROUNDING),
+        _between("early energy is a part of kpe", "early_share", low=-ROUNDING, high=1 + ROUNDING),
+        _energy_bound(run),
+        _between("the path is at least as long as the displacement", "path_excess", high=ROUNDING),
+        _between("peak power is reached before t = 1", "peak_t", low=0, high=1, strict_max=True),
+        _between("distances to training points are not negative", "d1", low=0),
+        _at_most("the nearest training point is nearer than the second nearest", "d1", "d2"),
+        _between("gap ratio lies between 0 and 1", "gap_ratio", low=0, high=1),
+        _between("the nearest point is one of the training points", "nearest", low=0, high=facts.n_points - 1),
+        _true("the nearest point's label is that training point's", "nearest_label_right"),
+    ]
+    if run.conditional:
+        found += [
+            _between("labels are classes of the data set", "label", low=0, high=facts.n_classes - 1),
+            _true("the classes are asked for in turn", "label_asked"),
+        ]
+    else:
+        found.append(
+            Rule("nothing was asked for by class", "ExpectColumnValuesToBeNull", {"column": "label"}, "no label")
+        )
+    if run.measure.classifier is not None:
+        found += [
+            _between("predicted labels are classes of the data set", "predicted", low=0, high=facts.n_classes - 1),
+            _true("every sample has its features, once and finite", "features_right"),
+        ]
+    rough = "the quadrature error is below 1 % of kpe for 95 % of the samples"
+    return [*found, _between(rough, "error_share", high=0.01, mostly=0.95, severity="warning")]
+
+
+def _energy_bound(run: Run) -> Rule:
+    if run.solver == "heun":
+        text = "kpe is at least half the squared displacement, but for its quadrature error"
+        # not a theorem for a few coarse steps, so it cannot keep a run from being seen
+        return _between(text, "bound_excess", high=HEUN_ROUNDING, severity="warning")
+    return _between("kpe is at least half the squared displacement", "bound_excess", high=ROUNDING)
+
+
+def _steps(run: Run) -> list[Rule]:
+    found = [
+        *_identity(run, run.n_samples, own_run=False),
+        _between("rows belong to this run", "foreign_rows", low=0, high=0),
+        _between("each sample has every step", "rows", low=run.steps, high=run.steps),
+        _between("no step appears twice", "repeated", low=0, high=0),
+        _between("steps are numbered from 0", "misnumbered", low=0, high=0),
+        _between("every value of a step is finite", "not_finite", low=0, high=0),
+        _between("times, durations and gains are the spec's", "grid_gap", high=ROUNDING),
+        _between("power is not negative", "min_power", low=0),
+        _between("cumulative energy never falls", "smallest_rise", low=0),
+        _between("cumulative energy ends at kpe", "last_gap", high=ROUNDING),
+        _between("kpe is the sum over the steps", "kpe_gap", high=ROUNDING),
+        _between("raw kpe is the sum over the steps", "kpe_raw_gap", high=ROUNDING),
+        _between("early energy is the sum over the steps before the split", "kpe_early_gap", high=ROUNDING),
+        _between("peak power is the largest of the steps", "peak_power_gap", high=ROUNDING),
+    ]
+    if isinstance(run.field, ExactField):
+        given = "each step of an exact field has its largest posterior weight"
+        found += [
+            _between(given, "posterior_given", low=run.steps, high=run.steps),
+            _between("posterior weights are positive", "posterior_low", low=0, strict_min=True),
+            _between("posterior weights are at most 1", "posterior_high", high=1 + ROUNDING),
+        ]
+    return found
+
+
+def _densities(run: Run) -> list[Rule]:
+    columns = ["sample", "space", "estimator"]
+    names = ", ".join(estimator_name(spec) for spec in run.measure.densities) or "none"
+    once = {"column_list": columns}
+    return [
+        *_identity(run, run.n_samples * len(run.measure.densities)),
+        Rule("each estimator says one density a sample", "ExpectCompoundColumnsToBeUnique", once, "no row twice"),
+        _true("densities belong to samples that exist", "sample_exists"),
+        _true("estimators are the ones asked for", "estimator_asked", f"one of: {names}"),
+        _finite("log densities are finite, but for exact copies"),
+        _between("bandwidths and neighbour counts are positive", "parameter", low=0, strict_min=True),
+    ]
+
+
+def _states(run: Run) -> list[Rule]:
+    found = []
+    if len(kept_states(run)):
+        found = [
+            _between("the stored x(0) is the seed's noise", "noise_gap", high=SINGLE),
+            _between("the last stored state is x(1)", "end_gap", high=0),
+        ]
+    return [
+        *found,
+        _between("x(1) lies one displacement from the seed's noise", "displacement_gap", high=SINGLE),
+        _between("the norm is that of x(1)", "norm_gap", high=ROUNDING),
+        _between("d1 is the distance to the training point named nearest", "nearest_gap", high=ROUNDING),
+        _between("the noise has mean 0 (p-value)", "mean_p", low=IMPROBABLE, severity="warning"),
+        _between("the noise has variance 1 (p-value)", "variance_p", low=IMPROBABLE, severity="warning"),
+        _between("the noise is normal (Kolmogorov–Smirnov p-value)", "ks_p", low=IMPROBABLE, severity="warning"),
+    ]
+
+
+def _scores(run: Run) -> list[Rule]:
+    semantic = ["score", "margin", "frechet", "precision", "recall", "accuracy"]
+    metrics = sorted(["f_mem", "kpe", *(semantic if run.measure.classifier is not None else [])])
+    expected = {"column": "metric", "value_set": metrics}
+    found = [
+        Rule("every metric is there", "ExpectColumnDistinctValuesToEqualSet", expected, ", ".join(metrics)),
+        _unique("no metric appears twice", "metric"),
+        _own_run(run),
+        _finite("every metric is finite"),
+        _true("metrics lie in their range", "in_range", "shares in [0, 1], energies ≥ 0"),
+        _at_most("intervals are the right way round", "low", "high"),
+        _between("metrics are computed from every sample", "n", low=run.n_samples, high=run.n_samples),
+        _between("f_mem and mean kpe are those of the samples", "recomputed_gap", high=ROUNDING),
+    ]
+    if run.measure.classifier is not None:
+        weak = "the classifier is right on 90 % of the held-out images"
+        found.append(_between(weak, "accuracy", low=0.9, severity="warning"))
+    return found
+
+
+def _shards(facts: Facts) -> list[Rule]:
+    return [
+        _rows("there is one marker for every planned shard", facts.n_shards),
+        _true("every shard is committed", "committed"),
+        _between("shards begin where the plan says, without gap or overlap", "start_gap", low=0, high=0),
+        _between("shards end where the plan says, without gap or overlap", "stop_gap", low=0, high=0),
+    ]
+
+
+# -- one of a kind ---------------------------------------------------------------------------------------------------
+
+
+def _identity(run: Run, n_rows: int, own_run: bool = True) -> list[Rule]:
+    return [
+        _rows("no row is missing, none too many", n_rows),
+        _between("samples are numbered from 0", "sample", low=0, high=run.n_samples - 1),
+        *([_own_run(run)] if own_run else []),
+    ]
+
+
+def _own_run(run: Run) -> Rule:
+    one = {"column": "run", "value_set": [run.run_id]}
+    return Rule("rows belong to this run", "ExpectColumnValuesToBeInSet", one, f"run {run.run_id}")
+
+
+def _rows(text: str, n: int) -> Rule:
+    return Rule(text, "ExpectTableRowCountToEqual", {"value": n}, f"{n} rows")
+
+
+def _unique(text: str, column: str) -> Rule:
+    return Rule(text, "ExpectColumnValuesToBeUnique", {"column": column}, f"no {column} twice")
+
+
+def _finite(text: str) -> Rule:
+    only = {"column": "not_finite", "value_set": [""]}
+    return Rule(text, "ExpectColumnValuesToBeInSet", only, "no missing, NaN or infinite value")
+
+
+def _true(text: str, column: str, threshold: str = "all") -> Rule:
+    return Rule(text, "ExpectColumnValuesToBeInSet", {"column": column, "value_set": [True]}, threshold)
+
+
+def _at_most(text: str, small: str, large: str) -> Rule:
+    pair = {"column_A": large, "column_B": small, "or_equal": True, "ignore_row_if": "either_value_is_missing"}
+    return Rule(text, "ExpectColumnPairValuesAToBeGreaterThanB", pair, f"{small} ≤ {large}")
+
+
+def _between(
+    text: str,
+    column: str,
+    low: float | None = None,
+    high: float | None = None,
+    severity: Severity = "error",
+    mostly: float = 1.0,
+    strict_min: bool = False,
+    strict_max: bool = False,
+) -> Rule:
+    bounds = {"min_value": low, "max_value": high, "strict_min": strict_min, "strict_max": strict_max}
+    if low == high:
+        threshold = f"{column} = {low:g}"
+    else:
+        left = "" if low is None else f"{low:g} {'<' if strict_min else '≤'} "
+        right = "" if high is None else f" {'<' if strict_max else '≤'} {high:g}"
+        threshold = f"{left}{column}{right}"
+    if mostly < 1:
+        threshold += f" for {mostly:.0%} of the rows"
+    return Rule(
+        text, "ExpectColumnValuesToBeBetween", {"column": column, "mostly": mostly, **bounds}, threshold, severity
+    )

@@ -1,0 +1,151 @@
+"""What a hurried user gets wrong: exit code 2, a sentence that helps, no traceback, nothing damaged."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.cli import main
+from kpe_core.store.store import Store
+
+Kpe = Callable[..., str]
+
+
+@pytest.fixture
+def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kpe:
+    """Runs ``kpe`` with arguments, expects exit code 2 and no traceback; returns what it said."""
+
+    def call(*args: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["kpe", *args])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        said = capsys.readouterr().err
+        assert exit_.value.code == 2, said
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) <= 6
+        return " ".join(said.split())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("experiments.planar.sampling.n_sample=5", "did you mean 'n_samples'"),
+        ("experiments.planar.samplings.n_samples=5", "did you mean 'sampling'"),
+        ("experiments.planar.sampling.nfe=0", "greater than or equal to 1"),
+        ("experiments.planar.sampling.nfe=many", "valid integer"),
+        ("experiments.shaped.sampling.shapings=[{beta0: 0.08}]", "0 ≤ beta0 ≤ 0.0524"),
+        ("experiments.planar.data.name=mnist", "available: dense_sparse, digits, mnist5k"),
+        ("experiments.planar.data.n_train=99999", "the train split of 'dense_sparse' has 2000 points"),
+        ("experiments.nothere.data.seed=1", "there are planar, shaped"),
+        ("experiments.planar.data.seed", "should read key.path=value"),
+        ("experiments.planar.fields.kind=magic", "must be one of 'exact', 'network'"),
+    ],
+)
+def test_wrong_values(mistake: Kpe, tiny_file: Path, tmp_path: Path, override: str, says: str) -> None:
+    said = mistake("run", str(tiny_file), "--store", str(tmp_path / "s"), "--set", override)
+    assert says in said
+    assert not (tmp_path / "s").exists()
+
+
+def test_missing_study_names_the_nearest(mistake: Kpe, tmp_path: Path) -> None:
+    assert "did you mean 'first-look'" in mistake("plan", "first-lok")
+
+
+def test_study_that_is_no_yaml(mistake: Kpe, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("name: [unclosed")
+    assert "not valid YAML" in mistake("plan", str(tmp_path / "bad.yaml"))
+
+
+def test_no_store(mistake: Kpe, tmp_path: Path) -> None:
+    assert "no store at" in mistake("ls", "--store", str(tmp_path / "nothing"))
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_read_only_folder(tmp_path: Path, tiny_file: Path) -> None:
+    """Root may write anywhere, so the folder is one nobody may write to."""
+    command = [sys.executable, "-m", "flows.cli", "run", str(tiny_file), "--store", "/proc/kpe-store"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "cannot write to the store" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_store_path_is_a_file(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "cannot write to the store" in mistake("run", str(tiny_file), "--store", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_store_of_other_numerics(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
+    Store.create_or_open(str(tmp_path))
+    (tmp_path / "store.json").write_text(json.dumps({"format": 1, "numerics": 999}))
+    assert "numerics version 999" in mistake("run", str(tiny_file), "--store", str(tmp_path))
+
+
+def test_unknown_cluster(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
+    assert "did you mean 'local'" in mistake("run", str(tiny_file), "--store", str(tmp_path), "--cluster", "locl")
+
+
+def test_unknown_run(mistake: Kpe, tiny_store: Store) -> None:
+    assert "no run 'feedbeef'" in mistake("verify", "feedbeef", "--store", tiny_store.url)
+
+
+def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:
+    args = ("--study", "tiny", "--store", tiny_store.url)
+    assert "did you mean 'memorization'" in mistake("analyze", "memorisation", *args)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT kp FROM samples", '"kpe"'),
+        ("SELECT * FROM sample", "samples"),
+        ("DROP VIEW samples", "DROP is refused"),
+        ("CREATE TABLE t(i int)", "CREATE is refused"),
+        ("COPY samples TO '{tmp}/out.csv'", "COPY is refused"),
+        ("ATTACH '{tmp}/other.db'", "ATTACH is refused"),
+        ("SET memory_limit='1GB'", "SET is refused"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
+        ("SELECT 1; DROP VIEW samples", "one statement at a time"),
+        ("", "one statement at a time"),
+    ],
+)
+def test_sql_that_is_wrong_or_writes(mistake: Kpe, tiny_store: Store, tmp_path: Path, query: str, says: str) -> None:
+    def state() -> str:
+        h = hashlib.sha256()
+        for path in sorted(p for p in Path(tiny_store.root).rglob("*") if p.is_file()):
+            h.update(f"{path}{path.stat().st_mtime_ns}".encode())
+        return h.hexdigest()
+
+    before = state()
+    assert says in mistake("sql", query.format(tmp=tmp_path), "--store", tiny_store.url)
+    assert state() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_configured_server_that_is_down(tiny_file: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "run", str(tiny_file), "--store", str(tmp_path)]
+    environment = os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert "does not answer" in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, kpe_core, flows.cli\n"
+        "sys.argv = ['kpe', '--help']\n"
+        "try: flows.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch','prefect','great_expectations','dask','pandas'}))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().splitlines()[-1] == "[]"

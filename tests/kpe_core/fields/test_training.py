@@ -1,0 +1,130 @@
+"""Training: deterministic, resumable to the bit, and close to the exact field where that is known."""
+
+import io
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpe_core.errors import NumericalTrouble
+from kpe_core.fields import training
+from kpe_core.fields.efm import ExactField
+from kpe_core.fields.network import NetworkVelocity, VelocityMLP
+from kpe_core.fields.training import Progress, build, learning_rate, train
+from kpe_core.sampling.grids import time_grid
+from kpe_core.sampling.noise import initial_noise
+from kpe_core.sampling.sampler import trajectory
+from kpe_core.study.specs import NetworkField
+
+TINY = NetworkField(kind="network", width=8, depth=1, steps=25, batch=4, learning_rate=0.01)
+POINTS = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+LABELS = np.arange(12, dtype=np.int64) % 2
+
+
+class Killed(Exception):
+    pass
+
+
+def same_bits(a: VelocityMLP, b: VelocityMLP) -> bool:
+    return all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
+@pytest.mark.parametrize("killed_at", [10, 20])
+def test_killed_and_resumed_is_never_stopped(
+    schedule: Literal["one_cycle", "constant"], killed_at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint through torch.save and back (weights only, so nothing in it can run code) loses no bit."""
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 10)
+    spec = TINY.model_copy(update={"schedule": schedule, "weight_decay": 0.1})
+    file = io.BytesIO()
+
+    def save_and_die(progress: Progress) -> None:
+        if progress.step == killed_at:
+            torch.save(progress._asdict(), file)
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(spec, POINTS, LABELS, 2, checkpoint=save_and_die)
+    file.seek(0)
+    saved = Progress(**torch.load(file, weights_only=True))
+    resumed, loss = train(spec, POINTS, LABELS, 2, resume=saved)
+    whole, whole_loss = train(spec, POINTS, LABELS, 2)
+    assert saved.step == killed_at
+    assert same_bits(resumed, whole)
+    assert loss == whole_loss
+
+
+def test_checkpoints_come_at_whole_intervals_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 5)
+    steps: list[int] = []
+    train(TINY, POINTS, LABELS, 2, checkpoint=lambda p: steps.append(p.step))
+    assert steps == [5, 10, 15, 20]
+
+
+def test_seed_decides_everything_and_the_global_generator_is_left_alone() -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    first, _ = train(TINY, POINTS, LABELS, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(456)
+    assert same_bits(first, train(TINY, POINTS, LABELS, 2)[0])
+    assert not same_bits(first, train(TINY.model_copy(update={"seed": 1}), POINTS, LABELS, 2)[0])
+
+
+def test_build_depends_on_the_seed_alone_and_disturbs_nobody() -> None:
+    torch.manual_seed(123)
+    expected = torch.rand(3)
+    torch.manual_seed(123)
+    first = build(TINY, 3, 2)
+    assert torch.equal(torch.rand(3), expected)
+    assert same_bits(first, build(TINY, 3, 2))
+    assert not same_bits(first, build(TINY.model_copy(update={"seed": 1}), 3, 2))
+
+
+def test_one_cycle_rises_to_the_peak_and_falls_to_zero() -> None:
+    spec = TINY.model_copy(update={"steps": 1000, "learning_rate": 2.0})
+    rate = [learning_rate(spec, s) for s in range(1000)]
+    assert rate[0] == pytest.approx(2 / 100)
+    assert rate[49] == pytest.approx(1.0), "half the peak, half the rise"
+    assert rate[99] == rate[100] == max(rate) == 2.0
+    assert rate[550] == pytest.approx(1.0), "half the peak, half the cosine"
+    assert 0 < rate[-1] < 1e-4
+    assert rate[:100] == sorted(rate[:100])
+    assert rate[100:] == sorted(rate[100:], reverse=True)
+
+
+@given(steps=st.integers(1, 60), schedule=st.sampled_from(["one_cycle", "constant"]))
+@settings(deadline=None, max_examples=40)
+def test_learning_rate_is_positive_and_never_above_its_peak(steps: int, schedule: str) -> None:
+    spec = TINY.model_copy(update={"steps": steps, "schedule": schedule})
+    rate = [learning_rate(spec, s) for s in range(steps)]
+    assert all(0 < r <= spec.learning_rate for r in rate)
+    assert schedule == "one_cycle" or set(rate) == {spec.learning_rate}
+
+
+def test_two_points_asked_for_by_class() -> None:
+    """Each class has one training point, so v* is known, and so are the loss (0 at best) and every endpoint."""
+    spec = NetworkField(kind="network", width=64, depth=2, steps=800, batch=64, learning_rate=5e-3)
+    points = np.array([[3.0, 0.0], [-1.0, 2.0]], dtype=np.float32)
+    network, loss = train(spec, points, np.array([0, 1]), 2)
+    assert loss < 0.3, "an untrained network starts near E‖x1 − x0‖²/2 = 4.5"
+    field, label = NetworkVelocity(network), torch.arange(40) % 2
+    x0 = torch.from_numpy(initial_noise(0, 0, 40, 2))
+    x_t = 0.5 * torch.from_numpy(points).double()[label] + 0.5 * x0
+    learned = field.evaluate(x_t, 0.5, label).velocity
+    for c in (0, 1):
+        exact = ExactField(torch.from_numpy(points[[c]])).evaluate(x_t[label == c], 0.5).velocity
+        assert (learned[label == c] - exact).square().mean().sqrt() < 0.3
+    *_, last = trajectory(field, x0, label, time_grid("uniform", 30), np.ones(31), "euler")
+    distance = torch.linalg.vector_norm(last.state - torch.from_numpy(points)[label], dim=1)
+    assert distance.max() < 0.6
+    assert distance.mean() < 0.25
+
+
+def test_nan_in_training_names_the_step() -> None:
+    with pytest.raises(NumericalTrouble, match="nan at step 0; lower learning_rate"):
+        train(TINY, np.full_like(POINTS, np.nan), LABELS, 2)

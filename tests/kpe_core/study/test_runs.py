@@ -1,0 +1,141 @@
+"""Runs and their identity: the hash of what determines the numbers, and of nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kpe_core import identity
+from kpe_core.identity import canonical_json, digest
+from kpe_core.study.load import load_study
+from kpe_core.study.runs import Run, cells, classifier_recipe, weights_recipe
+from kpe_core.study.specs import ClassifierSpec, MeasureSpec, NetworkField
+
+BASE: dict[str, Any] = {
+    "experiment": "e", "label": "e", "data": {"name": "digits"}, "field": {"kind": "exact"}, "solver": "euler",
+    "nfe": 20, "grid": "uniform", "shaping": {}, "n_samples": 50, "seed": 0, "energy_split": 0.6, "batch": 25,
+    "states": {}, "measure": {}, "fingerprint": "f" * 16, "weights": None, "classifier": None,
+}  # fmt: skip
+
+
+def run(**changes: Any) -> Run:
+    return Run.model_validate({**BASE, **changes})
+
+
+def test_expansion_follows_the_file(study_file: Path) -> None:
+    """fields × solvers × NFE × shapings, the last turning fastest; a label names whatever its experiment sweeps."""
+    found = list(cells(load_study(str(study_file))))
+    labels = [c.label for c in found]
+    assert len(labels) == 1 + 2 * 2 * 2 * 3
+    assert labels[:8] == [
+        "plain",
+        "sweep exact-1 euler nfe10 plain",
+        "sweep exact-1 euler nfe10 kts(0.02, 0)",
+        "sweep exact-1 euler nfe10 kts(0, 0.02)[linear]",
+        "sweep exact-1 euler nfe20 plain",
+        "sweep exact-1 euler nfe20 kts(0.02, 0)",
+        "sweep exact-1 euler nfe20 kts(0, 0.02)[linear]",
+        "sweep exact-1 heun nfe10 plain",
+    ]
+    assert labels[-1] == "sweep network-2 heun nfe20 kts(0, 0.02)[linear]"
+    assert len(set(labels)) == len(labels)
+    last = found[-1]
+    assert (last.experiment, last.solver, last.nfe, last.shaping.landing) == ("sweep", "heun", 20, "linear")
+    assert last.data.name == "dense_sparse"
+
+
+def test_heun_takes_half_as_many_steps() -> None:
+    assert (run().steps, run(solver="heun").steps) == (20, 10)
+
+
+def test_networks_are_asked_for_classes() -> None:
+    assert not run().conditional
+    assert run(field={"kind": "network"}).conditional
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"nfe": 22},
+        {"solver": "heun"},
+        {"grid": "cosine"},
+        {"shaping": {"alpha0": 0.01}},
+        {"shaping": {"beta0": 0.01}},
+        {"n_samples": 51},
+        {"batch": 50},
+        {"energy_split": 0.5},
+        {"states": {"keep": "endpoints"}},
+        {"data": {"name": "digits", "prepare": {"scale": 2}}},
+        {"field": {"kind": "exact", "dtype": "float32"}},
+        {"fingerprint": "0" * 16},
+        {"weights": "w"},
+    ],
+    ids=str,
+)
+def test_whatever_moves_the_numbers_moves_both_ids(change: dict[str, Any]) -> None:
+    assert run(**change).trajectories_id != run().trajectories_id
+    assert run(**change).run_id != run().run_id
+
+
+@pytest.mark.parametrize("change", [{"experiment": "other"}, {"label": "other"}])
+def test_names_move_nothing(change: dict[str, Any]) -> None:
+    assert run(**change).trajectories_id == run().trajectories_id
+    assert run(**change).run_id == run().run_id
+
+
+@pytest.mark.parametrize(
+    "change", [{"measure": {"bootstrap": 500}}, {"measure": {"classifier": {}}}, {"classifier": "c"}]
+)
+def test_measures_move_the_run_but_not_its_trajectories(change: dict[str, Any]) -> None:
+    """So that measuring anew samples nothing anew."""
+    assert run(**change).trajectories_id == run().trajectories_id
+    assert run(**change).run_id != run().run_id
+
+
+def test_identity_survives_json_and_does_not_depend_on_spelling() -> None:
+    spelled = run(shaping={"alpha0": 0, "tau": 0.6}, data={"prepare": {"scale": 1}, "name": "digits"})
+    assert spelled.run_id == run().run_id
+    assert Run.model_validate_json(run().model_dump_json()).run_id == run().run_id
+
+
+def test_ids_hold_the_numerics_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run().run_id
+    monkeypatch.setattr(identity, "NUMERICS_VERSION", identity.NUMERICS_VERSION + 1)
+    assert run().run_id != before
+
+
+def test_digest_is_of_values() -> None:
+    assert canonical_json({"b": 1, "a": [0.1, None]}) == '{"a":[0.1,null],"b":1}'
+    assert digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    assert digest("ab", "c") != digest("a", "bc")
+    assert len(digest("x")) == 16
+    assert len(digest("x", length=8)) == 8
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        digest(float("nan"))
+
+
+def test_a_plain_run_is_the_baseline_of_its_shaped_ones() -> None:
+    shaped = run(shaping={"beta0": 0.01})
+    assert run(label="whatever").is_baseline_of(shaped)
+    assert not shaped.is_baseline_of(run())
+    assert not run().is_baseline_of(run())
+    for other in ({"seed": 1}, {"nfe": 40}, {"measure": {"bootstrap": 500}}):
+        assert not run(**other).is_baseline_of(shaped)
+
+
+def test_recipes_are_of_spec_and_data() -> None:
+    """A network is trained once for all runs that use it; it cares for its points, a classifier for the split."""
+    network = NetworkField(kind="network")
+    recipes = {
+        weights_recipe(network, "a"),
+        weights_recipe(network, "b"),
+        weights_recipe(network.model_copy(update={"seed": 1}), "a"),
+        weights_recipe(network.model_copy(update={"steps": 1}), "a"),
+    }
+    assert len(recipes) == 4
+    measure = MeasureSpec(classifier=ClassifierSpec())
+    same = MeasureSpec(classifier=ClassifierSpec(), bootstrap=500)
+    assert classifier_recipe(measure, "a") == classifier_recipe(same, "a")
+    assert classifier_recipe(measure, "a") != classifier_recipe(measure, "b")
+    assert classifier_recipe(MeasureSpec(classifier=ClassifierSpec(epochs=1)), "a") != classifier_recipe(measure, "a")
