@@ -1,8 +1,8 @@
 """Task: hold runs against their expectations; finalise what passes, quarantine what does not."""
 
-from kpe_core.stages.judge import judge as judge_runs
 from prefect import task
 
+from kpe_core.stages.judge import judge as judge_runs
 from kpe_core.stages.manifest import registered
 from kpe_core.store.store import Store
 from tasks.common import OPTIONS

@@ -5,12 +5,12 @@ import math
 from typing import Any
 
 import pyarrow as pa
-from kpe_core.report.build import ReportFiles
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from kpe_core.catalog.analyses import analyses
 from kpe_core.catalog.catalog import Catalog
+from kpe_core.report.files import ReportFiles
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug

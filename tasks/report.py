@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from kpe_core.report.build import write_report
 from prefect import task
 
+from kpe_core.report.files import ReportFiles
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS
@@ -13,4 +13,5 @@ from tasks.common import OPTIONS
 @task(name="report", task_run_name="write the report", **OPTIONS)
 def report(store: str, study: dict[str, Any]) -> str:
     """Returns the report's path; writes nothing when nothing it is made of has changed."""
-    return write_report(Store(store), Study.model_validate(study))
+    spec = Study.model_validate(study)
+    return ReportFiles(Store(store), spec.name).write(spec)

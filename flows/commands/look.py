@@ -73,6 +73,6 @@ def analyze(store_url: str, study: str, name: str | None, csv: bool) -> None:
 
 def write_again(study: Study, store_url: str) -> None:
     """Write the report from the store and say where it is."""
-    from kpe_core.report.build import write_report
+    from kpe_core.report.files import ReportFiles
 
-    print(write_report(Store.open(store_url), study))
+    print(ReportFiles(Store.open(store_url), study.name).write(study, again=True))

@@ -1,4 +1,4 @@
-"""A study's report, built once and written beside its runs."""
+"""A study's report, every piece of it at once; files.py keeps them in the store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.report.findings import Finding, as_dicts, findings
+from kpe_core.report.findings import Finding, findings
 from kpe_core.report.material import answers_of, material
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
@@ -41,15 +41,3 @@ def build(store: Store, study: Study) -> Report:
         drawn = figures(store, catalog, study, answers)
         page = render(study, answers, found, drawn, material(store, catalog, study.name))
     return Report(answers, found, drawn, page)
-
-
-def write_report(store: Store, study: Study, report: Report | None = None) -> str:
-    """Write ``studies/<name>/report.html`` and ``findings.json``; returns the page's path.
-
-    ``report``: from ``build``, where the caller has it already.
-    """
-    report = report if report is not None else build(store, study)
-    path = f"studies/{study.name}/report.html"
-    store.write_json(f"studies/{study.name}/findings.json", as_dicts(report.findings))
-    store.write(path, report.html.encode())
-    return store.path(path)

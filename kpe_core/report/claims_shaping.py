@@ -27,9 +27,14 @@ class Change:
 
     def judge(self) -> Verdict:
         """Whether the metric falls: both F_mem and the Fréchet distance are better smaller."""
-        if self.n < FEWEST:
+        if self.n < FEWEST or self.nothing_to_lower:
             return "measured"
         return "holds" if self.high < 0 else "fails"
+
+    @property
+    def nothing_to_lower(self) -> bool:
+        """Whether neither the run nor its plain twin memorizes anything."""
+        return self.metric == "f_mem" and self.value == 0 == self.delta
 
     @property
     def text(self) -> str:
@@ -137,7 +142,7 @@ def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> F
         "holds": f"as published ({claim.published})",
         "partly": f"published as a fall ({claim.published}), which not every setting shows",
         "fails": f"{_instead(changes)}, where a fall was published ({claim.published})",
-        "measured": "too few samples to judge",
+        "measured": "nothing to lower" if all(c.nothing_to_lower for c in changes) else "too few samples to judge",
     }[verdict]
     side = ""
     if claim.beside and len(chosen) <= LISTED and all(claim.beside in s.changes for s in chosen):

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Categories, told apart by every common kind of colour vision; the palest last."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Categories, told apart by every common kind of colour vision; its yellow is too pale for lines on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 BLUE, ORANGE, GREY, INK = OKABE_ITO[0], OKABE_ITO[1], "#b8bec6", "#1c2330"
 CONTINUOUS = "viridis"
 DPI = 130
@@ -76,6 +76,11 @@ def style(ax: Axes, title: str = "", x: str = "", y: str = "") -> None:
     ax.tick_params(labelsize=7.5, colors=INK, length=3)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
+
+
+def dot_size(n: int) -> float:
+    """Area of a scatter's dots, larger where there are few."""
+    return max(5.0, min(25.0, 2500.0 / max(n, 1)))
 
 
 def literal(text: str) -> str:

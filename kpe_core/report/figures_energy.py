@@ -7,7 +7,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.report.drawing import BLUE, CONTINUOUS, INK, ORANGE, panels, style
+from kpe_core.report.drawing import BLUE, CONTINUOUS, INK, ORANGE, dot_size, panels, style
 from kpe_core.report.material import StudyRun
 from kpe_core.report.wording import significant
 
@@ -39,14 +39,12 @@ def energy_histograms(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
     for ax, run in zip(axes, runs, strict=True):
         kpe = column(catalog.query(KPE, run=run.run), "kpe")
         ax.hist(kpe, bins=min(50, max(5, len(kpe) // 10)), color=BLUE, alpha=0.85)
+        told = ""
         if len(kpe):
             middle = float(np.median(kpe))
             ax.axvline(middle, color=ORANGE, linewidth=1.5)
-            ax.text(
-                0.98, 0.95, f"median {significant(middle)}", transform=ax.transAxes, ha="right", va="top", fontsize=8,
-                color=INK,
-            )  # fmt: skip
-        style(ax, run.label, "KPE", "samples")
+            told = f"\nmedian {significant(middle)}"
+        style(ax, run.label + told, "KPE", "samples")
     return figure
 
 
@@ -55,10 +53,8 @@ def energy_against_density(catalog: Catalog, runs: Sequence[StudyRun], headlines
     figure, axes = panels(len(runs))
     for ax, run in zip(axes, runs, strict=True):
         table = catalog.query(AGAINST_DENSITY, run=run.run, most=SCATTERED)
-        dots = ax.scatter(
-            column(table, "log_density"), column(table, "kpe"), c=column(table, "norm"), s=5, alpha=0.7, linewidths=0,
-            cmap=CONTINUOUS,
-        )  # fmt: skip
+        x, y, norm = (column(table, name) for name in ("log_density", "kpe", "norm"))
+        dots = ax.scatter(x, y, c=norm, s=dot_size(len(x)), alpha=0.7, linewidths=0, cmap=CONTINUOUS)
         bar = figure.colorbar(dots, ax=ax, pad=0.02, aspect=28)
         bar.ax.tick_params(labelsize=7, colors=INK, length=2)
         bar.set_label("‖x(1)‖", fontsize=8, color=INK)

@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.data.datasets import RAW_RANGE, Prepared, load
-from kpe_core.report.drawing import CONTINUOUS, GREY, INK, canvas, enlarged, mosaic, mosaic_left, panels, style
+from kpe_core.report.drawing import (
+    CONTINUOUS,
+    GREY,
+    INK,
+    canvas,
+    dot_size,
+    enlarged,
+    mosaic,
+    mosaic_left,
+    panels,
+    style,
+)
 from kpe_core.report.figures_energy import SCATTERED, column
 from kpe_core.report.material import StudyRun
 from kpe_core.report.wording import fixed, significant
@@ -105,7 +116,7 @@ def planar(store: Store, catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
     for i, run in enumerate(runs):
         prepared = prepared_of(store, run)
         above, below = axes[0][i], axes[1][i]
-        above.scatter(*prepared.points[:SCATTERED].T, s=4, color=GREY, linewidths=0)
+        above.scatter(*prepared.points[:SCATTERED].T, s=dot_size(len(prepared.points)), color=GREY, linewidths=0)
         style(above, f"{run.label}\n{len(prepared.points)} training points")
         table = catalog.query(ENDPOINTS, run=run.run, most=SCATTERED)
         kpe = column(table, "kpe")
@@ -113,7 +124,9 @@ def planar(store: Store, catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
         order = np.argsort(kpe, kind="stable")
         x = _x1(store, run, column(table, "sample").astype(np.int64))[order]
         low, high = np.quantile(kpe, [0.02, 0.98]) if len(kpe) else (0, 1)
-        dots = below.scatter(*x.T, c=kpe[order], s=5, linewidths=0, cmap=CONTINUOUS, vmin=low, vmax=high)
+        dots = below.scatter(
+            *x.T, c=kpe[order], s=dot_size(len(kpe)), linewidths=0, cmap=CONTINUOUS, vmin=low, vmax=high
+        )
         style(below, f"{len(kpe)} endpoints")
         bar = figure.colorbar(dots, ax=below, orientation="horizontal", pad=0.02, aspect=30, shrink=0.8, extend="both")
         bar.ax.tick_params(labelsize=7, colors=INK, length=2)

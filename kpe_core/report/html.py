@@ -14,7 +14,7 @@ from kpe_core.catalog.analyses import Analysis, analyses
 from kpe_core.report.drawing import FigureEntry, data_uri
 from kpe_core.report.findings import MARKS, Finding, by_topic, not_reproduced, tally
 from kpe_core.report.material import Material, StudyRun
-from kpe_core.report.wording import cell, significant
+from kpe_core.report.wording import cell
 from kpe_core.study.specs import ShapingSpec, Study
 
 TEMPLATES = Path(__file__).parent
@@ -105,7 +105,7 @@ def _described(run: StudyRun) -> tuple[str, str]:
     facts = run.facts
     data = run.dataset if facts["n_train"] is None else f"{run.dataset}, {facts['n_train']} points"
     prepared = [f"{facts['pool']} px"] if facts["pool"] is not None else []
-    prepared.append(facts["scaling"] + (f" ×{significant(facts['scale'])}" if facts["scale"] != 1 else ""))
+    prepared.append(facts["scaling"] + (f" ×{facts['scale']:g}" if facts["scale"] != 1 else ""))
     gains = [f"{name} {facts[key]:g}" for name, key in (("α₀", "alpha0"), ("β₀", "beta0")) if facts[key]]
     forms = [
         f"{name} {facts[name] if isinstance(facts[name], str) else format(facts[name], 'g')}"

@@ -22,8 +22,9 @@ def fixed(value: float, digits: int = 2, sign: bool = False) -> str:
 
 def signed(value: float, digits: int = 2) -> str:
     """Always with its sign: correlations and differences. One digit more where rounding would hide the side of zero."""
-    text = fixed(value, digits, sign=True)
-    return fixed(value, digits + 1, sign=True) if value and float(text.replace(MINUS, "-")) == 0 else text
+    text, finer = fixed(value, digits, sign=True), fixed(value, digits + 1, sign=True)
+    hidden = not text.strip("+0.") and finer.strip("+0.")
+    return finer if hidden else text
 
 
 def significant(value: float, digits: int = 3, sign: bool = False) -> str:

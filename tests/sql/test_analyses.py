@@ -76,7 +76,8 @@ def test_density_correlation(catalog: Catalog) -> None:
             precision = np.linalg.inv(np.corrcoef(ranks.T))
             both = -precision[0, 1] / np.sqrt(precision[0, 0] * precision[1, 1])
             assert row.given_both == pytest.approx(both, abs=1e-8)
-            groups = [(len(i), stats.spearmanr(s.kpe.iloc[i], log_p[i]).statistic) for i in s.groupby("class").indices.values()]
+            classes = s.groupby("class").indices.values()
+            groups = [(len(i), stats.spearmanr(s.kpe.iloc[i], log_p[i]).statistic) for i in classes]
             groups = [(n, r) for n, r in groups if n > 3 and np.isfinite(r)]
             within = sum(n * r for n, r in groups) / sum(n for n, _ in groups)
             assert row.within_class == pytest.approx(within, abs=1e-10)
@@ -125,7 +126,8 @@ def test_shaping_is_paired_on_the_same_noise(catalog: Catalog) -> None:
     plain, shaped = samples(catalog, "shaped plain"), samples(catalog, "shaped kts(0, 0.02)")
     row = found.loc[("shaped kts(0, 0.02)", "kpe")]
     assert row.delta == pytest.approx((shaped.kpe - plain.kpe).mean(), rel=1e-9)
-    paired = stats.bootstrap(((shaped.kpe - plain.kpe).to_numpy(),), np.mean, method="percentile", rng=0).confidence_interval
+    differences = ((shaped.kpe - plain.kpe).to_numpy(),)
+    paired = stats.bootstrap(differences, np.mean, method="percentile", rng=0).confidence_interval
     assert (row.low, row.high) == pytest.approx((paired.low, paired.high), rel=0.1)
     assert row.high < 0, "landing slows the particle, sample by sample"
     assert "planar" not in found.index

@@ -1,0 +1,61 @@
+"""The report in the store: written when something it is made of has changed, read back by whoever publishes it."""
+
+from typing import Any
+
+from kpe_core.catalog.analyses import analyses
+from kpe_core.identity import digest
+from kpe_core.report.findings import as_dicts, summary
+from kpe_core.stages.manifest import manifests
+from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+
+
+class ReportFiles:
+    """``studies/<name>/``: report.html, findings.json, summary.txt, figures/, and report.json, written last."""
+
+    def __init__(self, store: Store, study_name: str) -> None:
+        self.store = store
+        self.name = study_name
+        self.folder = f"studies/{study_name}"
+
+    @property
+    def html_path(self) -> str:
+        return self.store.path(self.folder, "report.html")
+
+    def findings(self) -> list[dict[str, str]]:
+        """Every finding: topic, run_label, verdict, sentence, analysis."""
+        return list(self.store.read_json(f"{self.folder}/findings.json"))
+
+    def figures(self) -> list[dict[str, str]]:
+        """Every figure: name, title, caption."""
+        return list(self.store.read_json(f"{self.folder}/report.json")["figures"])
+
+    def png(self, figure: str) -> bytes:
+        return self.store.read(f"{self.folder}/figures/{figure}.png")
+
+    def write(self, study: Study, again: bool = False) -> str:
+        """Build and write the report, unless it is there and made of the same; ``again`` builds it anyway."""
+        made_of = self._made_of(study)
+        record = f"{self.folder}/report.json"
+        if not again and self.store.exists(record) and self.store.read_json(record)["made_of"] == made_of:
+            return self.html_path
+        # matplotlib comes with it, which a rerun that finds everything in place should not wait for.
+        from kpe_core.report.build import build
+
+        built = build(self.store, study)
+        self.store.write_json(f"{self.folder}/findings.json", as_dicts(built.findings))
+        self.store.write(f"{self.folder}/summary.txt", "\n".join(summary(built.findings)).encode())
+        for figure in built.figures:
+            self.store.write(f"{self.folder}/figures/{figure.name}.png", figure.png)
+        self.store.write(f"{self.folder}/report.html", built.html.encode())
+        figures = [{"name": f.name, "title": f.title, "caption": f.caption} for f in built.figures]
+        self.store.write_json(record, {"made_of": made_of, "figures": figures})
+        return self.html_path
+
+    def _made_of(self, study: Study) -> str:
+        """Hash of the study, its runs' tables, the comparisons and the analyses."""
+        members = self.store.read_json(f"{self.folder}/runs.json")
+        ids = {row["run"] for row in members}
+        tables: list[Any] = [[m["run_id"], m["tables"]] for m in manifests(self.store) if m["run_id"] in ids]
+        sql = [analysis.sql for analysis in analyses()]
+        return digest(study.model_dump(mode="json"), members, tables, self.store.list("comparisons"), sql)

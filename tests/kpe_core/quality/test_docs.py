@@ -1,0 +1,59 @@
+"""Data Docs: one index of runs by name, pages that need no other host."""
+
+import re
+from collections.abc import Callable
+
+from kpe_core.quality.docs import index_page, self_contained
+from kpe_core.quality.gate import docs_index
+from kpe_core.stages.judge import judge
+from tests.kpe_core.quality.bench import Bench
+from tests.kpe_core.quality.faults import nan_kpe
+
+
+def test_index_names_runs_and_leads_to_pages_that_load_nothing(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    nan_kpe(b)
+    judge(b.store, [b.run], "test")
+    index = b.store.read("quality/docs/index.html").decode()
+    assert docs_index(b.store) == b.store.path("quality/docs/index.html")
+    assert "<strong>exact</strong>" in index
+    assert "1 runs checked, 1 quarantined" in index
+    links = re.findall(r'href="([^"]+)"', index)
+    assert len(links) == 6
+    for link in links:
+        page = b.store.read(f"quality/docs/{link}").decode()
+        assert not re.search(r"<script|<link|https?://", page)
+        assert 'href="../../index.html"' in page
+        assert f"exact {b.run.run_id}" in page
+    assert "1 of 50 samples: 7 (kpe)" in b.store.read(f"quality/docs/runs/{b.run.run_id}/samples.html").decode()
+
+
+def test_checking_again_replaces_pages(bench: Callable[..., Bench]) -> None:
+    b = bench()
+    for _ in range(2):
+        judge(b.store, [b.run], "test")
+        b.store.remove(f"runs/{b.run.run_id}/manifest.json")
+    assert b.store.list(f"quality/docs/runs/{b.run.run_id}") == sorted(
+        ["summary.json", *(f"{s}.html" for s in ("samples", "steps", "densities", "states", "scores", "shards"))]
+    )
+    assert b.store.read("quality/docs/index.html").decode().count("<tr>") == 2
+
+
+def test_names_are_escaped() -> None:
+    suites = [{"suite": "samples", "expectations": 3, "error": ["a < b"], "warning": []}]
+    page = index_page([{"run": "0123", "label": "<i>", "suites": suites}])
+    assert "&lt;i&gt;" in page
+    assert "a &lt; b" in page
+    assert "✗ 2/3" in page
+
+
+def test_self_contained_cuts_what_is_fetched_from_elsewhere() -> None:
+    page = (
+        '<head><link href="https://a/b.css"><script src="https://c"></script></head>'
+        '<a href="../../../../index.html"><img src="https://d/logo.png"/></a>'
+        '<a href="../../expectations/samples.html" >samples</a><footer>news</footer>'
+    )
+    text = self_contained(page)
+    body = text.split("</head>")[1]
+    assert "https" not in text
+    assert body == '<a href="../../index.html">Data quality</a>samples'
