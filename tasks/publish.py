@@ -16,7 +16,7 @@ from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug
 
 MOST_ROWS = 200
-MARK = {"holds": "✅", "partly": "🟡", "fails": "❌", "measured": "▫️"}
+MARKS = {"holds": "✓", "partly": "◐", "fails": "✗", "measured": "·"}
 
 
 @task(name="publish", task_run_name="publish the answers", **OPTIONS)
@@ -54,12 +54,17 @@ def _plain(value: Any) -> Any:
 
 
 def _landing(store: Store, study: Study) -> str:
-    """Findings, then figures as data URIs, since the UI loads images by URL only."""
+    """Findings by claim, then figures as data URIs, since the UI loads images by URL only."""
     files = ReportFiles(store, study.name)
-    lines = [f"# {study.title or study.name}", ""]
-    lines += [f"- {MARK.get(f['verdict'], '▫️')} **{f['topic']}** — {f['sentence']}" for f in files.findings()]
+    lines = [f"# {study.title or study.name}", "", "✓ holds · ◐ in part · ✗ fails · measured, nothing published", ""]
+    topic = ""
+    for finding in files.findings():
+        if finding["topic"] != topic:
+            topic = finding["topic"]
+            lines += ["", f"### {topic}"]
+        lines.append(f"- {MARKS.get(finding['verdict'], '·')} {finding['sentence']}")
     lines += ["", f"Report: `{files.html_path}`", ""]
     for figure in files.figures():
         data = base64.b64encode(files.png(figure["name"])).decode()
-        lines += [f"## {figure['title']}", figure["caption"], f"![{figure['title']}](data:image/png;base64,{data})", ""]
+        lines += [f"## {figure['title']}", figure["caption"], "", f"![{figure['title']}](data:image/png;base64,{data})", ""]
     return "\n".join(lines)

@@ -36,6 +36,7 @@ class Catalog:
                 "python_enable_replacements": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
+                "enable_progress_bar": False,
             },
         )
         self._register()

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 
 from kpe_core.measure.neighbours import nearest
 
+MANIFOLD_NEIGHBOURS = 3
+
 Features = NDArray[np.float32]
 Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -32,7 +34,7 @@ def _sqrt_psd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
 
 
-def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[float, float]:
+def precision_recall(real: Features, generated: Features, k: int = MANIFOLD_NEIGHBOURS) -> tuple[float, float]:
     """Share of generated inside the real manifold, and of real inside the generated one (Kynkäänniemi et al. 2019).
 
     A set's manifold is the union of balls around its points, each reaching to the point's k-th nearest other point.

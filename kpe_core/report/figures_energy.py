@@ -69,9 +69,9 @@ def power_over_time(answers: dict[str, pa.Table], runs: Sequence[StudyRun]) -> F
     figure, axes = panels(len(runs))
     for ax, run in zip(axes, runs, strict=True):
         here = profile.filter(pa.array(labels == run.label))
-        t = column(here, "t")
-        ax.fill_between(t, column(here, "power_low"), column(here, "power_high"), color=BLUE, alpha=0.2, linewidth=0)
-        ax.plot(t, column(here, "power"), color=BLUE, linewidth=1.6)
+        t = average(here, "t")
+        ax.fill_between(t, average(here, "power_low"), average(here, "power_high"), color=BLUE, alpha=0.2, linewidth=0)
+        ax.plot(t, average(here, "power"), color=BLUE, linewidth=1.6)
         ax.set_ylim(bottom=0)
         style(ax, run.label, "t", "power ‖ηv‖²")
     return figure
@@ -83,7 +83,7 @@ def cumulative_energy(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
     for ax, run in zip(axes, runs, strict=True):
         table = catalog.query(CUMULATIVE, run=run.run)
         # Every path starts with nothing spent.
-        t, mean, low, high = (np.append(0.0, column(table, name)) for name in ("t", "mean", "low", "high"))
+        t, mean, low, high = (np.append(0.0, average(table, name)) for name in ("t", "mean", "low", "high"))
         ax.fill_between(t, low, high, color=BLUE, alpha=0.2, linewidth=0)
         ax.plot(t, mean, color=BLUE, linewidth=1.6)
         ax.axvline(run.facts["energy_split"], color=ORANGE, linewidth=1, linestyle="--")
@@ -95,3 +95,8 @@ def cumulative_energy(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
 def column(table: pa.Table, name: str) -> np.ndarray:
     """A numeric column as float64, NULL as NaN."""
     return np.asarray(table[name].to_numpy(), dtype=np.float64)
+
+
+def average(table: pa.Table, name: str) -> np.ndarray:
+    """A column of averages as float32: parallel sums differ in their last bits, and pictures should not."""
+    return column(table, name).astype(np.float32)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.report.claims_shaping import Setting, experiments
 from kpe_core.report.drawing import GREY, INK, MARKERS, OKABE_ITO, canvas, literal, style
-from kpe_core.report.figures_energy import column
+from kpe_core.report.figures_energy import average, column
 from kpe_core.report.material import StudyRun
 
 SERIES = len(OKABE_ITO)
@@ -52,8 +52,8 @@ def semantics_by_energy(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
     for i, run in enumerate(runs):
         table = catalog.query(SEMANTICS, run=run.run)
         for ax, name in zip(axes, ("score", "margin"), strict=True):
-            half = column(table, f"{name}_half")
-            _series(ax, i, column(table, "q"), column(table, name), half, run.label if name == "score" else None)
+            half = average(table, f"{name}_half")
+            _series(ax, i, average(table, "q"), average(table, name), half, run.label if name == "score" else None)
     for ax, name in zip(axes, ("score", "margin"), strict=True):
         _quintiles(ax)
         style(ax, name.capitalize(), "quintile of KPE, lowest to highest", f"mean {name} [logit]")

@@ -1,5 +1,6 @@
 """The report in the store: written when something it is made of has changed, read back by whoever publishes it."""
 
+from pathlib import Path
 from typing import Any
 
 from kpe_core.catalog.analyses import analyses
@@ -53,9 +54,11 @@ class ReportFiles:
         return self.html_path
 
     def _made_of(self, study: Study) -> str:
-        """Hash of the study, its runs' tables, the comparisons and the analyses."""
+        """Hash of the study, its runs' tables, their comparisons, the analyses, and the code that tells of them."""
         members = self.store.read_json(f"{self.folder}/runs.json")
         ids = {row["run"] for row in members}
         tables: list[Any] = [[m["run_id"], m["tables"]] for m in manifests(self.store) if m["run_id"] in ids]
+        compared = [name for name in self.store.list("comparisons") if name.split("-")[0] in ids]
+        sources = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.*"))]
         sql = [analysis.sql for analysis in analyses()]
-        return digest(study.model_dump(mode="json"), members, tables, self.store.list("comparisons"), sql)
+        return digest(study.model_dump(mode="json"), members, tables, compared, sql, sources)

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from kpe_core.data.datasets import load
 from kpe_core.measure.bootstrap import Interval, mean_interval, resample_counts, statistic_interval
-from kpe_core.measure.fidelity import frechet, moments
+from kpe_core.measure.fidelity import MANIFOLD_NEIGHBOURS, frechet, moments
 from kpe_core.stages.tabulate import FRECHET_RESAMPLES, memorized, real_moments, stacked_features, table_path
 from kpe_core.store.schema import COMPARISONS
 from kpe_core.store.store import Store
@@ -47,6 +47,7 @@ def _differences(store: Store, run: Run, baseline: Run) -> dict[str, Interval]:
     if run.measure.classifier is not None:
         for metric in ("score", "margin"):
             found[metric] = mean_interval(ours[metric].to_numpy() - theirs[metric].to_numpy(), counts)
+    if run.measure.classifier is not None and run.n_samples > MANIFOLD_NEIGHBOURS:
         real = real_moments(store, run, load(run.data))
         a, b = (stacked_features(store.read_table(table_path(r, "features"))) for r in (run, baseline))
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.bootstrap import Interval, mean_interval, resample_counts, statistic_interval
 from kpe_core.measure.classifier import semantics
-from kpe_core.measure.fidelity import Features, frechet, moments, precision_recall
+from kpe_core.measure.fidelity import MANIFOLD_NEIGHBOURS, Features, frechet, moments, precision_recall
 from kpe_core.stages.measure import density_columns, measures_folder
 from kpe_core.stages.resolve import classifier_of
 from kpe_core.stages.train import held_out_accuracy
@@ -126,7 +126,8 @@ def _scores(store: Store, run: Run, measured: pa.Table) -> pa.Table:
         found["score"] = mean_interval(measured["score"].to_numpy(), counts)
         found["margin"] = mean_interval(measured["margin"].to_numpy(), counts)
         real = semantics(classifier, prepared.train, None).features
-        found |= _fidelity(real, stacked_features(measured), counts[:FRECHET_RESAMPLES])
+        if n > MANIFOLD_NEIGHBOURS:
+            found |= _fidelity(real, stacked_features(measured), counts[:FRECHET_RESAMPLES])
         found["accuracy"] = _alone(held_out_accuracy(classifier, prepared))
     rows = [
         {"run": run.run_id, "metric": m, "value": i.value, "low": _bounded(i.low), "high": _bounded(i.high), "n": n}

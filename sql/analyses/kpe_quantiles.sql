@@ -10,7 +10,10 @@ WITH chosen AS (
   FROM samples s JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),
-knn AS (SELECT run, sample, log_density FROM densities WHERE space = 'data' AND estimator LIKE 'knn%')
+knn AS (  -- of several k, the smallest
+  SELECT run, sample, arg_min(log_density, parameter) AS log_density
+  FROM densities WHERE space = 'data' AND estimator LIKE 'knn%' GROUP BY run, sample
+)
 SELECT
   run_label                                             AS run_label,
   q                                                     AS quantile,

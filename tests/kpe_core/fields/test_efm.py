@@ -69,6 +69,16 @@ def test_moving_the_data_by_c_and_x_by_tc_adds_c(shift: float, t: float) -> None
     assert there.numpy() == pytest.approx(here.numpy() + shift, rel=1e-7, abs=1e-7)
 
 
+def test_data_far_from_the_origin_lose_no_digits() -> None:
+    """Every sum here is exact in binary, so that an offset of a million costs what the field itself wastes."""
+    grid, shift, t = 2.0**-20, 2.0**20, 0.5
+    points = torch.from_numpy(np.round(np.random.default_rng(0).normal(size=(40, 3)) / grid) * grid)
+    x = torch.from_numpy(np.round(bridge(points.numpy(), t, 10) / grid) * grid)
+    here = ExactField(points).evaluate(x, t).velocity
+    there = ExactField(points + shift).evaluate(x + t * shift, t).velocity
+    assert torch.allclose(there - shift, here, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("far", [1e3, 1e8, 1e15])
 def test_far_away_the_farthest_point_that_way_wins(dtype: torch.dtype, far: float) -> None:

@@ -48,6 +48,15 @@ def test_near_copies_keep_their_distance(offset: float) -> None:
     assert found.distance[:, 0].numpy() == pytest.approx(truth, rel=1e-9)
 
 
+def test_neighbours_far_from_the_origin_are_the_same() -> None:
+    """Every sum here is exact in binary; without centring, ‖y‖² would swallow the differences between the points."""
+    grid, shift, rng = 2.0**-20, 2.0**26, np.random.default_rng(0)
+    x, points = (torch.from_numpy(np.round(rng.normal(size=(n, 3)) / grid) * grid) for n in (40, 700))
+    here, there = nearest(x, points, 3), nearest(x + shift, points + shift, 3)
+    assert torch.equal(there.index, here.index)
+    assert torch.equal(there.distance, here.distance)
+
+
 def test_exact_copies_are_at_distance_zero() -> None:
     points = torch.from_numpy(np.random.default_rng(0).normal(size=(100, 50)).astype(np.float32))
     found = nearest(points, points, 1)

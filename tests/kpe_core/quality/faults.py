@@ -54,10 +54,6 @@ def label_out_of_range(b: Bench) -> None:
     b.change("samples", lambda f: f.assign(label=f["label"].where(f["sample"] != 7, 99)))
 
 
-def classes_out_of_turn(b: Bench) -> None:
-    b.change("samples", lambda f: f.assign(label=f["label"].where(f["sample"] != 7, 1 - f["label"])))
-
-
 def density_of_nobody(b: Bench) -> None:
     b.change("densities", lambda f: f.assign(sample=f["sample"].where(f.index != 3, 50)))
 
@@ -84,3 +80,12 @@ def lost_metric(b: Bench) -> None:
 
 def lost_features(b: Bench) -> None:
     b.change("features", lambda f: f[f["sample"] != 7])
+
+
+def several_at_once(b: Bench) -> None:
+    overlapping_marker(b)
+    infinite_density(b)
+    nearest_beyond_the_points(b)
+    distances_swapped(b)
+    rows_of_another_run(b)
+    lost_metric(b)
