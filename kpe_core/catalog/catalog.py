@@ -36,12 +36,12 @@ class Catalog:
                 "python_enable_replacements": False,
                 "autoinstall_known_extensions": False,
                 "autoload_known_extensions": False,
-                "enable_progress_bar": False,
             },
         )
         self._register()
         for script in ("macros.sql", *(f"views/{view}.sql" for view in VIEWS)):
             self._con.execute((SQL / script).read_text(encoding="utf-8"))
+        self._con.execute("SET enable_progress_bar = false")
         self._con.execute("SET enable_external_access = false")
         self._con.execute("SET lock_configuration = true")
 

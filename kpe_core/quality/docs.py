@@ -88,7 +88,7 @@ def index_page(summaries: list[dict[str, Any]]) -> str:
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Data quality</title>'
         f"<style>{STYLE}</style></head><body><main><h1>Data quality</h1>"
-        f"<p>{len(summaries)} runs checked, {quarantined} quarantined. A run with a failed error-level expectation is "
+        f"<p>{len(summaries)} checked, {quarantined} quarantined. A run with a failed error-level expectation is "
         "quarantined: kept, but not visible to SQL. Warnings are only shown.</p>"
         f'<table class="table index"><thead><tr><th>run</th><th>verdict</th>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></main></body></html>"

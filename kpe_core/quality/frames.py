@@ -126,7 +126,7 @@ def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFr
     """The scores table, with f_mem and mean kpe held against the samples; one row a metric."""
     again = {"f_mem": memorized(run, samples).mean(), "kpe": np.mean(samples["kpe"].to_numpy())}
     value = scores["value"]
-    recomputed = scores["metric"].map(again).fillna(value) if not value.isna().all() else value
+    recomputed = [again.get(metric, said) for metric, said in zip(scores["metric"], value, strict=True)]
     high = np.where(scores["metric"].isin(UNIT_METRICS), 1.0, np.inf)
     low = np.where(scores["metric"].isin((*UNIT_METRICS, "kpe")), 0.0, -np.inf)
     return scores.assign(

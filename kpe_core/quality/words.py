@@ -33,10 +33,12 @@ def _observed(rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> 
     column = rule.kwargs.get("column")
     if not found["unexpected_count"]:
         return _extent(frame[column]) if column is not None else f"all {found['element_count']} rows"
-    named = [_name(row, column, keys) for row in found.get("partial_unexpected_index_list", [])]
-    more = ", …" if found["unexpected_count"] > len(named) else ""
     unit = keys[0] if keys == ["sample"] else "row"
-    return f"{found['unexpected_count']} of {found['element_count']} {unit}s: {', '.join(named)}{more}"
+    count = f"{found['unexpected_count']} of {found['element_count']} {unit}s"
+    named = [_name(row, column, keys) for row in found.get("partial_unexpected_index_list", [])]
+    if not named:
+        return f"{count} beyond"
+    return f"{count}: {', '.join(named)}{', …' if found['unexpected_count'] > len(named) else ''}"
 
 
 def _set_difference(found: dict[str, Any]) -> str:

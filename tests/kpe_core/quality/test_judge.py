@@ -65,7 +65,10 @@ def test_exact_copies_pass_with_their_infinite_density(tmp_path: Path) -> None:
 
 
 FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
-    (faults.nan_kpe, "exact", ["samples: every value is there and finite, but 1 of 50 samples: 7 (kpe)"]),
+    (faults.nan_kpe, "exact", [
+        "samples: every value is there and finite, but 1 of 50 samples: 7 (kpe)",
+        "scores: f_mem and mean kpe are those of the samples, but 1 of 2 rows: kpe (inf)",
+    ]),
     (faults.nan_power, "exact", ["steps: every value of a step is finite, but 1 of 50 samples: 7 (1)"]),
     (faults.twice_the_same_sample, "exact", [
         "samples: no sample appears twice, but 2 of 51 samples: 7, 7",
@@ -136,6 +139,14 @@ def test_a_warning_is_shown_and_keeps_nothing_back(bench: Copy) -> None:
     row = b.checks()["samples", "the quadrature error is below 1 % of kpe for 95 % of the samples"]
     assert (row["success"], row["severity"]) == (False, "warning")
     assert row["observed"].startswith("50 of 50 samples: 0 (0.5), 1 (0.5)")
+
+
+def test_a_few_rough_samples_are_counted_without_a_warning(bench: Copy) -> None:
+    b = bench()
+    b.change("samples", lambda f: f.assign(kpe_error=f["kpe"].where(f["sample"] < 2, 0.0)))
+    judge(b.store, [b.run], "test")
+    row = b.checks()["samples", "the quadrature error is below 1 % of kpe for 95 % of the samples"]
+    assert (row["success"], row["observed"]) == (True, "2 of 50 samples beyond")
 
 
 def test_a_finalised_run_is_left_alone(bench: Copy, monkeypatch: pytest.MonkeyPatch) -> None:

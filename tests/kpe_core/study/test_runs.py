@@ -120,6 +120,7 @@ def test_a_plain_run_is_the_baseline_of_its_shaped_ones() -> None:
     assert run(label="whatever").is_baseline_of(shaped)
     assert not shaped.is_baseline_of(run())
     assert not run().is_baseline_of(run())
+    assert not run(shaping={"alpha0": 0.01}).is_baseline_of(shaped)
     for other in ({"seed": 1}, {"nfe": 40}, {"measure": {"bootstrap": 500}}):
         assert not run(**other).is_baseline_of(shaped)
 
