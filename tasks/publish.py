@@ -66,5 +66,11 @@ def _landing(store: Store, study: Study) -> str:
     lines += ["", f"Report: `{files.html_path}`", ""]
     for figure in files.figures():
         data = base64.b64encode(files.png(figure["name"])).decode()
-        lines += [f"## {figure['title']}", figure["caption"], "", f"![{figure['title']}](data:image/png;base64,{data})", ""]
+        lines += [
+            f"## {figure['title']}",
+            figure["caption"],
+            "",
+            f"![{figure['title']}](data:image/png;base64,{data})",
+            "",
+        ]
     return "\n".join(lines)

@@ -1,18 +1,17 @@
-"""``kpe run``: one study, one flow run."""
+"""``kpe run``: one study, from the command line."""
 
 import contextlib
 import sys
 import time
-from typing import Any
 
-from flows.cluster import Cluster, cluster, load_profile
+from flows.cluster import cluster, load_profile
+from flows.launch import launch, reserved
 from flows.progress import terminal_progress
 from flows.server import prefect_server, ui_url
-from kpe_core.data.datasets import load
-from kpe_core.errors import UserError
+from kpe_core.quality.gate import docs_index
+from kpe_core.report.files import ReportFiles
 from kpe_core.stages.requirements import standing
 from kpe_core.store.store import Store
-from kpe_core.study.runs import cells
 from kpe_core.study.specs import Study
 
 
@@ -25,48 +24,22 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
         before anything is started, when the study, the store or the cluster cannot work.
     """
     profile = load_profile(cluster_name, workers)
-    for cell in cells(study):
-        load(cell.data)
-    store = Store.create_or_open(store_url)
-    with store.lock(f"study-{study.name}", wait=False) as free:
-        if not free:
-            raise UserError(
-                f"another `kpe run` of study {study.name!r} is writing to {store.url}; "
-                "wait for it, or use another --store"
-            )
-        started = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            api = stack.enter_context(prefect_server(store))
-            say(f"Prefect UI      {ui_url(api)}")
-            workers_at = None
-            if not standing(store, study).complete:
-                workers_at = stack.enter_context(cluster(profile))
-                say(f"Dask dashboard  {workers_at.dashboard}  ({workers_at.workers} workers)")
-            stack.enter_context(terminal_progress(store, study))
-            error = _run_flow(study, store, workers_at, shard_size)
-        conclusion(study, store, time.monotonic() - started)
+    started = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(reserved(study, store_url))
+        api = stack.enter_context(prefect_server(store))
+        say(f"Prefect UI      {ui_url(api)}")
+        running = None
+        if not standing(store, study).complete:
+            running = stack.enter_context(cluster(profile))
+            say(f"Dask dashboard  {running.dashboard}  ({running.workers} workers)")
+        with terminal_progress(store, study):
+            error = launch(study, store, running, shard_size)
+        flush()
+    conclusion(study, store, time.monotonic() - started)
     if error is not None:
         say(f"kpe: {error}")
-        return 1
-    return 0
-
-
-def _run_flow(study: Study, store: Store, workers: Cluster | None, shard_size: int) -> BaseException | None:
-    """The flow run's error, or None. Without workers, nothing is left to compute and the flow runs here."""
-    from prefect.task_runners import ThreadPoolTaskRunner
-    from prefect_dask import DaskTaskRunner
-
-    from flows.study import run_study
-
-    runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
-    state = run_study.with_options(task_runner=runner)(
-        study.name, study.model_dump(mode="json"), store.url, shard_size, return_state=True
-    )
-    flush()
-    if state.is_completed():
-        return None
-    found = state.result(raise_on_failure=False)
-    return found if isinstance(found, BaseException) else RuntimeError(state.message)
+    return 0 if error is None else 1
 
 
 def flush() -> None:
@@ -80,14 +53,14 @@ def flush() -> None:
 
 def conclusion(study: Study, store: Store, seconds: float) -> None:
     """Print the findings, and where everything is."""
-    folder = f"studies/{study.name}"
-    if store.exists(f"{folder}/summary.txt"):
-        print(store.read(f"{folder}/summary.txt").decode())
-    print(f"\nreport   {store.path(folder, 'report.html')}")
+    files = ReportFiles(store, study.name)
+    if files.exists():
+        print(f"{files.summary()}\n")
+        print(f"report   {files.html_path}")
     print(f"store    {store.url}")
+    print(f"checks   {docs_index(store)}")
     print(f'ask      kpe sql "SELECT label, n_samples FROM runs" --store {store.url}')
     print(f"UI       kpe ui --store {store.url}   (this run and all past ones)")
-    print(f"checks   {store.path('quality')}")
     print(f"\n{seconds:.0f} s")
 
 

@@ -23,6 +23,13 @@ class ReportFiles:
     def html_path(self) -> str:
         return self.store.path(self.folder, "report.html")
 
+    def exists(self) -> bool:
+        return self.store.exists(f"{self.folder}/report.json")
+
+    def summary(self) -> str:
+        """The findings in lines for a terminal."""
+        return self.store.read(f"{self.folder}/summary.txt").decode()
+
     def findings(self) -> list[dict[str, str]]:
         """Every finding: topic, run_label, verdict, sentence, analysis."""
         return list(self.store.read_json(f"{self.folder}/findings.json"))

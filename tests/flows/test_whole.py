@@ -53,7 +53,9 @@ def test_run_leaves_everything_the_user_was_promised(reference: Store) -> None:
 
 def test_rerun_computes_nothing_and_finds_the_same(reference: Store, tiny_file: Path, prefect_api: str) -> None:
     def dates() -> dict[str, float]:
-        files = [p for d in ("trajectories", "runs", "weights", "comparisons") for p in Path(reference.root, d).rglob("*")]
+        files = [
+            p for d in ("trajectories", "runs", "weights", "comparisons") for p in Path(reference.root, d).rglob("*")
+        ]
         return {str(p): p.stat().st_mtime for p in files if p.is_file()}
 
     before, findings = dates(), reference.read("studies/tiny/findings.json")
@@ -90,7 +92,9 @@ def test_killed_half_way_then_run_again(
     assert_same_numbers(reference, Store.open(str(tmp_path)))
 
 
-def test_other_shards_and_workers_same_bits(reference: Store, tiny_file: Path, tmp_path: Path, prefect_api: str) -> None:
+def test_other_shards_and_workers_same_bits(
+    reference: Store, tiny_file: Path, tmp_path: Path, prefect_api: str
+) -> None:
     args = ("--store", str(tmp_path), "--shard-size", "100", "--workers", "1")
     finish(kpe("run", str(tiny_file), *args, api=prefect_api))
     assert_same_numbers(reference, Store.open(str(tmp_path)))

@@ -42,12 +42,16 @@ def test_every_analysis_answers_and_says_what(catalog: Catalog, name: str) -> No
 def test_views_hold_every_sample(catalog: Catalog) -> None:
     rows = catalog.query("SELECT r.label, r.n_samples, count(*) AS n FROM samples JOIN runs r USING (run) GROUP BY ALL")
     assert all(row["n"] == row["n_samples"] for row in rows.to_pylist())
-    steps = catalog.query("SELECT run, n_samples * nfe AS due, count(*) AS n FROM steps JOIN runs USING (run) GROUP BY ALL")
+    steps = catalog.query(
+        "SELECT run, n_samples * nfe AS due, count(*) AS n FROM steps JOIN runs USING (run) GROUP BY ALL"
+    )
     assert all(row["n"] == row["due"] for row in steps.to_pylist())
 
 
 def test_energy_bound_holds_for_every_sample(catalog: Catalog) -> None:
-    worst = catalog.query("SELECT min(kpe - 0.5 * displacement ** 2 * (1 - 1e-12)) AS slack, count(*) AS n FROM samples")
+    worst = catalog.query(
+        "SELECT min(kpe - 0.5 * displacement ** 2 * (1 - 1e-12)) AS slack, count(*) AS n FROM samples"
+    )
     assert worst.to_pylist()[0]["slack"] >= 0
 
 
@@ -100,7 +104,9 @@ def test_trends(catalog: Catalog) -> None:
     found = answer(catalog, "trends").set_index(["run_label", "quantity"])
     s = samples(catalog, "shaped plain")
     for quantity in ("score", "margin"):
-        assert found.loc[("shaped plain", quantity)].rho == pytest.approx(stats.spearmanr(s.kpe, s[quantity])[0], abs=1e-12)
+        assert found.loc[("shaped plain", quantity)].rho == pytest.approx(
+            stats.spearmanr(s.kpe, s[quantity])[0], abs=1e-12
+        )
 
 
 def test_quantiles_and_memorization(catalog: Catalog) -> None:

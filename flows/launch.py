@@ -1,0 +1,50 @@
+"""One study, one flow run, on a cluster or on nothing: shared by ``kpe run`` and the scheduled flow."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from flows.cluster import Cluster
+from kpe_core.data.datasets import load
+from kpe_core.errors import UserError
+from kpe_core.store.store import Store
+from kpe_core.study.runs import cells
+from kpe_core.study.specs import Study
+
+
+@contextlib.contextmanager
+def reserved(study: Study, store_url: str) -> Iterator[Store]:
+    """The store, checked and held for this study; nobody else runs the study there meanwhile.
+
+    Raises
+    ------
+    UserError
+        when the study asks of its data what they cannot give, the store cannot be used, or another run holds it.
+    """
+    for cell in cells(study):
+        load(cell.data)
+    store = Store.create_or_open(store_url)
+    with store.lock(f"study-{study.name}", wait=False) as free:
+        if not free:
+            raise UserError(
+                f"another `kpe run` of study {study.name!r} is writing to {store.url}; "
+                "wait for it, or use another --store"
+            )
+        yield store
+
+
+def launch(study: Study, store: Store, workers: Cluster | None, shard_size: int) -> BaseException | None:
+    """Run the flow; its error, or None. Without workers, nothing is left to compute and it runs here."""
+    from prefect.task_runners import ThreadPoolTaskRunner
+    from prefect_dask import DaskTaskRunner
+
+    from flows.study import run_study
+
+    runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
+    state = run_study.with_options(task_runner=runner)(
+        study.name, study.model_dump(mode="json"), store.url, shard_size, return_state=True
+    )
+    if state.is_completed():
+        return None
+    found = state.result(raise_on_failure=False)
+    return found if isinstance(found, BaseException) else RuntimeError(state.message)
