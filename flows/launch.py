@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from flows.cluster import Cluster
-from kpe_core.data.datasets import load
 from kpe_core.errors import UserError
+from kpe_core.stages.requirements import require_possible
 from kpe_core.store.store import Store
 from kpe_core.study.runs import cells
 from kpe_core.study.specs import Study
@@ -22,7 +22,7 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
         when the study asks of its data what they cannot give, the store cannot be used, or another run holds it.
     """
     for cell in cells(study):
-        load(cell.data)
+        require_possible(cell)
     store = Store.create_or_open(store_url)
     with store.lock(f"study-{study.name}", wait=False) as free:
         if not free:

@@ -106,6 +106,10 @@ def _split(labels: NDArray[np.int64], held_out: float, seed: int) -> tuple[NDArr
     rng = np.random.Generator(np.random.Philox(key=[seed, 0x5711]))
     order = rng.permutation(len(labels))
     cut = len(labels) - round(held_out * len(labels))
+    if not 2 <= cut < len(labels):
+        raise UserError(
+            f"data.held_out = {held_out} leaves {cut} of {len(labels)} points to train on; both parts need some"
+        )
     train, rest = order[:cut], order[cut:]
     turn = np.empty(cut, dtype=np.int64)
     for c in np.unique(labels):

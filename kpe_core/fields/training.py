@@ -65,7 +65,7 @@ def train(
         first, running = resume.step, resume.loss
     network.train()
     for step in range(first, spec.steps):
-        draw = torch.Generator().manual_seed((spec.seed << 32) + step)
+        draw = torch.Generator().manual_seed(step_seed(spec.seed, step))
         pick = torch.randint(len(x1_all), (spec.batch,), generator=draw)
         x1, y = x1_all[pick], y_all[pick]
         x0 = torch.randn(x1.shape, generator=draw)
@@ -87,6 +87,11 @@ def train(
         if checkpoint is not None and done % CHECKPOINT_EVERY == 0 and done < spec.steps:
             checkpoint(Progress(done, running, network.state_dict(), optimizer.state_dict()))
     return network, running
+
+
+def step_seed(seed: int, step: int) -> int:
+    """The seed of one step's draws, from (seed, step) alone."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
 def learning_rate(spec: NetworkField, step: int) -> float:

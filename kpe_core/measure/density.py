@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from kpe_core.errors import UserError
 from kpe_core.measure.neighbours import nearest
 from kpe_core.study.specs import KdeDensity, KnnDensity
 
@@ -57,4 +58,6 @@ def bandwidth(points: Tensor, rule: str | float) -> float:
         sigma = math.sqrt(float(points.var(dim=0).mean()))
         return sigma * n ** (-1.0 / (d + 4))
     own = nearest(points, points, 2).distance[:, 1]
+    if not (own > 0).any():
+        raise UserError("kde bandwidth median_nn: every training point has an exact copy; give a number instead")
     return float(own[own > 0].median())

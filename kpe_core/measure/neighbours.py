@@ -36,7 +36,22 @@ def nearest(x: Tensor, points: Tensor, k: int) -> Neighbours:
     candidates = candidates.sort(dim=1).values
     distance = torch.linalg.vector_norm(points[candidates] - x[:, None, :], dim=2)
     distance, order = distance.sort(dim=1, stable=True)
-    return Neighbours(distance[:, :k], candidates.gather(1, order)[:, :k])
+    index = candidates.gather(1, order)
+    if candidates.shape[1] < len(points):
+        for row in _doubtful(x, points, distance, k):
+            every = torch.linalg.vector_norm(points - x[row], dim=1)
+            every, order = every.sort(stable=True)
+            distance[row, :k], index[row, :k] = every[:k], order[:k]
+    return Neighbours(distance[:, :k], index[:, :k])
+
+
+def _doubtful(x: Tensor, points: Tensor, distance: Tensor, k: int) -> list[int]:
+    """Rows whose farthest candidate is no farther than the k-th, within the product's rounding: others may tie with it."""
+    center = points.mean(dim=0)
+    reach = torch.linalg.vector_norm(x - center, dim=1) + torch.linalg.vector_norm(points - center, dim=1).max()
+    rounding = 4.0 * points.shape[1] * torch.finfo(torch.float64).eps * reach.square()
+    gap = distance[:, -1].square() - distance[:, k - 1].square()
+    return torch.nonzero(gap <= rounding).flatten().tolist()
 
 
 def _nominate(x: Tensor, points: Tensor, m: int) -> Tensor:

@@ -60,12 +60,13 @@ def trajectory(
         here = field.evaluate(x, t, label)
         v = here.velocity.to(torch.float64)
         power = v.square().sum(dim=1)
-        _require_finite(power, i, t)
+        _require_finite(v, i, t)
         evaluations = 1
         move = eta[i] * v
         if solver == "heun" and not (field.singular_at_one and t_next >= 1.0):
-            ahead = field.evaluate(x + dt * move, t_next, label)
-            move = 0.5 * (eta[i] + eta[i + 1]) * 0.5 * (v + ahead.velocity.to(torch.float64))
+            v_ahead = field.evaluate(x + dt * move, t_next, label).velocity.to(torch.float64)
+            _require_finite(v_ahead, i, t_next)
+            move = 0.5 * (eta[i] + eta[i + 1]) * 0.5 * (v + v_ahead)
             evaluations = 2
         x = x + dt * move
         yield Step(i, power, move.square().sum(dim=1).sqrt(), _float64(here), x, evaluations)
@@ -75,7 +76,8 @@ def _float64(evaluation: Evaluation) -> Tensor | None:
     return None if evaluation.posterior_max is None else evaluation.posterior_max.to(torch.float64)
 
 
-def _require_finite(power: Tensor, step: int, t: float) -> None:
-    if not torch.isfinite(power).all():
-        row = int(torch.nonzero(~torch.isfinite(power))[0])
+def _require_finite(v: Tensor, step: int, t: float) -> None:
+    finite = torch.isfinite(v).all(dim=1)
+    if not finite.all():
+        row = int(torch.nonzero(~finite)[0])
         raise NumericalTrouble(f"velocity is not finite in row {row} of the batch, at step {step}, t = {t:.6g}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kpe_core.data.datasets import load
+from kpe_core.errors import UserError
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.measure import measured
 from kpe_core.stages.resolve import resolve
@@ -11,7 +12,32 @@ from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, weights_recipe
-from kpe_core.study.specs import DataSpec, MeasureSpec, NetworkField, Study
+from kpe_core.study.specs import DataSpec, KnnDensity, MeasureSpec, NetworkField, Study
+
+SMALLEST_SIDE = 4
+"""Of images the classifier can take: it halves them twice."""
+
+
+def require_possible(cell: Cell) -> None:
+    """Load the cell's data and see whether what it asks of them can be had.
+
+    Raises
+    ------
+    UserError
+        when it cannot; names the experiment.
+    """
+    prepared = load(cell.data)
+    if cell.measure.classifier is not None and not (prepared.is_image and prepared.shape[0] >= SMALLEST_SIDE):
+        raise UserError(
+            f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
+            f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
+        )
+    neighbours = max([2, *(d.k for d in cell.measure.densities if isinstance(d, KnnDensity))])
+    if prepared.n_points < neighbours:
+        raise UserError(
+            f"{cell.experiment}: {neighbours} neighbours are asked of {prepared.n_points} training points; "
+            "raise data.n_train or lower measure.densities k"
+        )
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,16 @@ def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
         raise UserError(f"{path} should hold a mapping with the keys name, title, experiments")
+    try:
+        document = _unshared(document)
+    except RecursionError:
+        raise UserError(f"{path}: an anchor contains itself") from None
     for override in overrides:
         _apply(document, override)
     try:
         return Study.model_validate(document)
     except ValidationError as error:
-        lines = [_explain(document, e) for e in error.errors()]
+        lines = [_explain(document, e) for e in _causes(error.errors())]
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise UserError(f"{path.name}: " + "; ".join(lines[:3]) + more) from None
 
@@ -57,6 +61,13 @@ def find_study(name_or_path: str) -> Path:
     near = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise UserError(f"no study {name_or_path!r}: neither a file nor one of {', '.join(known)}{hint}")
+
+
+def _unshared(node: Any) -> Any:
+    """A copy in which nothing is shared: YAML's anchors would let one override change several experiments."""
+    if isinstance(node, dict):
+        return {key: _unshared(value) for key, value in node.items()}
+    return [_unshared(item) for item in node] if isinstance(node, list) else node
 
 
 def _apply(document: dict[str, Any], override: str) -> None:
@@ -92,6 +103,16 @@ def _assign(node: Any, path: list[str], value: Any, key: str) -> None:
         raise UserError(f"--set {key}: {head!r} lies below {node!r}, which has no keys")
 
 
+def _causes(errors: list[Any]) -> list[Any]:
+    """Without the lists that count as too short only because an item of theirs was refused."""
+    places = [e["loc"] for e in errors]
+    return [
+        e
+        for e in errors
+        if e["type"] != "too_short" or not any(p[: len(e["loc"])] == e["loc"] and p != e["loc"] for p in places)
+    ]
+
+
 def _explain(document: Any, error: Any) -> str:
     """One pydantic error as: where, what was given, what is allowed."""
     loc: tuple[str | int, ...] = error["loc"]
@@ -108,8 +129,8 @@ def _explain(document: Any, error: Any) -> str:
         case "value_error":
             return f"{where}: {message}"
         case "union_tag_not_found" | "union_tag_invalid":
-            allowed = error["ctx"].get("expected_tags", "one of the kinds there are")
-            return f"{where}.{str(error['ctx']['discriminator']).strip(chr(39))} must be one of {allowed}"
+            key, allowed = str(error["ctx"]["discriminator"]).strip("'"), error["ctx"].get("expected_tags")
+            return f"{where}.{key} must be one of {allowed}" if allowed else f"{where} must say its {key!r}"
         case _:
             return f"{where} = {given!r}: {message[0].lower()}{message[1:]}"
 

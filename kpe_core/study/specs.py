@@ -12,8 +12,8 @@ from kpe_core.data.names import DATASETS
 
 Count = Annotated[int, Field(strict=True, ge=1)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
 class Spec(BaseModel):
@@ -32,7 +32,7 @@ class PrepareSpec(Spec):
     """Side in pixels after mean pooling; must divide the data's side."""
     scaling: Literal["raw", "unit", "symmetric", "centered"] = "centered"
     """``unit`` [0, 1]; ``symmetric`` [−1, 1]; ``centered``: per-coordinate mean 0, one global std 1 (train split)."""
-    scale: Annotated[float, Field(gt=0, le=100)] = 1.0
+    scale: Annotated[float, Field(strict=True, gt=0, le=100)] = 1.0
     """Factor applied last."""
 
 
@@ -72,9 +72,9 @@ class NetworkField(Spec):
     depth: Count = 3
     steps: Count = 6000
     batch: Count = 128
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
+    learning_rate: Annotated[float, Field(strict=True, gt=0, le=1)] = 1e-3
     schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
     seed: Seed = 0
 
 
@@ -84,14 +84,14 @@ FieldSpec = Annotated[ExactField | NetworkField, Field(discriminator="kind")]
 class ShapingSpec(Spec):
     """Kinetic trajectory shaping (KTS): v becomes η(t) v (METHOD §4). All zeros is the plain sampler."""
 
-    alpha0: Annotated[float, Field(ge=0, le=10)] = 0.0
+    alpha0: Annotated[float, Field(strict=True, ge=0, le=10)] = 0.0
     """Launch gain: η = 1 + α(t) for t < tau."""
-    beta0: Annotated[float, Field(ge=0)] = 0.0
+    beta0: Annotated[float, Field(strict=True, ge=0)] = 0.0
     """Landing gain: η = 1 − β(t) for t ≥ tau."""
     tau: Fraction = 0.6
     launch: Literal["linear", "constant", "exponential"] = "linear"
     landing: Literal["exponential", "linear", "constant"] = "exponential"
-    rate: Annotated[float, Field(gt=0, le=20)] = 3.0
+    rate: Annotated[float, Field(strict=True, gt=0, le=20)] = 3.0
     """k of the exponential forms."""
 
     @property
@@ -151,6 +151,17 @@ class SamplingSpec(Spec):
     _lists = field_validator("solvers", "nfe", "shapings", mode="before")(_one_or_many)
 
     @model_validator(mode="after")
+    def _distinct_cells(self) -> Self:
+        plain = [shaping for shaping in self.shapings if shaping.is_plain]
+        if len(plain) > 1:
+            raise ValueError("shapings: more than one is plain (alpha0 = beta0 = 0); they would be the same run")
+        for name in ("solvers", "nfe", "shapings"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: the same value twice; it would be the same run")
+        return self
+
+    @model_validator(mode="after")
     def _whole_steps(self) -> Self:
         odd = [n for n in self.nfe if n % 2]
         if "heun" in self.solvers and odd:
@@ -170,7 +181,7 @@ class KdeDensity(Spec):
     """Gaussian kernel density; the bandwidth can flip a correlation's sign (METHOD §7), so it is named."""
 
     estimator: Literal["kde"]
-    bandwidth: Literal["median_nn", "scott"] | Annotated[float, Field(gt=0)] = "median_nn"
+    bandwidth: Literal["median_nn", "scott"] | Annotated[float, Field(strict=True, gt=0)] = "median_nn"
     space: Literal["data", "features"] = "data"
 
 
@@ -218,6 +229,13 @@ class Experiment(Spec):
     """What the author expects to see, in a sentence; shown in the report."""
 
     _lists = field_validator("fields", mode="before")(_one_or_many)
+
+    @field_validator("fields")
+    @classmethod
+    def _distinct_fields(cls, value: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same field twice; it would be the same run")
+        return value
 
 
 class Study(Spec):

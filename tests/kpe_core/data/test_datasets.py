@@ -112,3 +112,9 @@ def test_images_and_points_in_the_plane_know_what_they_are() -> None:
 def test_what_the_data_cannot_give_is_refused(spec: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load(DataSpec.model_validate(spec))
+
+
+@pytest.mark.parametrize("held_out", [0.9999, 0.0001])
+def test_an_empty_split_is_a_users_mistake(held_out: float) -> None:
+    with pytest.raises(UserError, match="held_out"):
+        load(DataSpec(name="digits", held_out=held_out))

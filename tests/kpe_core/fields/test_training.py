@@ -128,3 +128,8 @@ def test_two_points_asked_for_by_class() -> None:
 def test_nan_in_training_names_the_step() -> None:
     with pytest.raises(NumericalTrouble, match="nan at step 0; lower learning_rate"):
         train(TINY, np.full_like(POINTS, np.nan), LABELS, 2)
+
+
+def test_any_allowed_seed_trains() -> None:
+    spec = NetworkField(kind="network", width=4, depth=1, steps=1, batch=2, seed=2**63 - 1)
+    training.train(spec, np.zeros((3, 2), np.float32), np.zeros(3, np.int64), 1)

@@ -87,3 +87,8 @@ def test_is_the_papers_definition(k: int) -> None:
     expected = share_inside(fake, real), share_inside(real, fake)
     assert 0 < expected[0] < 1
     assert precision_recall(real, fake, k) == pytest.approx(expected)
+
+
+def test_exact_copies_are_inside_balls_of_radius_zero() -> None:
+    real = 5 * np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
+    assert precision_recall(real, np.repeat(real[:10], 20, axis=0)) == (1.0, 10 / 200)

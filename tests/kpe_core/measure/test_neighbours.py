@@ -85,3 +85,7 @@ def test_answer_does_not_depend_on_the_block(bytes_: int, monkeypatch: pytest.Mo
 def test_too_few_points() -> None:
     with pytest.raises(ValueError, match="3 neighbours asked of 2 points"):
         nearest(torch.zeros(1, 2), torch.zeros(2, 2), 3)
+
+
+def test_many_ties_go_to_the_lower_index() -> None:
+    assert nearest(torch.zeros(1, 3), torch.ones(200, 3), 3).index.tolist() == [[0, 1, 2]]

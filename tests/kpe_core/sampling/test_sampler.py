@@ -160,3 +160,10 @@ def test_yielded_states_and_speeds_retell_the_path() -> None:
     states = torch.stack([NOISE, *[s.state for s in taken]])
     lengths = torch.linalg.vector_norm(states.diff(dim=0), dim=2)
     assert torch.allclose(torch.stack([s.speed for s in taken]) / 8, lengths, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("bad_from", "step"), [(0.5, 1), (1.0, 3)])
+def test_nan_in_heuns_look_ahead_is_named(bad_from: float, step: int) -> None:
+    field = Formula(lambda x, t: torch.full_like(x, torch.nan if t >= bad_from else 1.0))
+    with pytest.raises(NumericalTrouble, match=f"step {step}, t = {bad_from:g}"):
+        list(trajectory(field, torch.zeros(2, 2), None, np.linspace(0, 1, 5), np.ones(5), "heun"))

@@ -120,3 +120,22 @@ def test_a_study_is_found_by_name_or_by_path(study_file: Path) -> None:
     assert find_study(str(study_file)) == study_file
     with pytest.raises(UserError, match=r"no study 'first-lok': .*did you mean 'first-look'\?"):
         find_study("first-lok")
+
+
+def test_an_override_leaves_experiments_alone_that_share_an_anchor() -> None:
+    before = [e.sampling.n_samples for e in load_study("first-look").experiments]
+    changed = load_study("first-look", ("experiments.dense-sparse.sampling.n_samples=7",))
+    assert [e.sampling.n_samples for e in changed.experiments] == [7, *before[1:]]
+
+
+def test_one_mistake_makes_one_message() -> None:
+    with pytest.raises(UserError) as caught:
+        load_study("first-look", ("experiments.mnist-exact.sampling.nfe=0",))
+    assert str(caught.value).count("nfe") == 1
+    assert "after validation" not in str(caught.value)
+
+
+def test_an_anchor_inside_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("name: s\nexperiments: &a [*a]\n")
+    with pytest.raises(UserError, match="contains itself"):
+        load_study(str(tmp_path / "s.yaml"))

@@ -103,3 +103,11 @@ def test_experiment_names_must_differ() -> None:
     experiment = {"name": "twice", "data": {"name": "digits"}, "fields": {"kind": "exact"}}
     with pytest.raises(ValidationError, match="used twice: twice"):
         Study.model_validate({"name": "s", "experiments": [experiment, experiment]})
+
+
+@pytest.mark.parametrize(
+    "sweep", [{"nfe": [10, 10]}, {"solvers": ["euler", "euler"]}, {"shapings": [{"tau": 0.4}, {"tau": 0.5}]}]
+)
+def test_a_sweep_that_repeats_itself_is_refused(sweep: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="would be the same run"):
+        SamplingSpec.model_validate(sweep)
