@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.density import estimator_name
-from kpe_core.quality.gaps import never_nan, not_finite, relative_gap, share
+from kpe_core.quality.gaps import not_finite, relative_gap, share
 from kpe_core.quality.states import states_frame
 from kpe_core.quality.steps import steps_frame
 from kpe_core.stages.tabulate import memorized, table_path
@@ -28,7 +28,6 @@ class Facts:
 
     n_points: int
     n_classes: int
-    n_shards: int
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,14 @@ def evidence(store: Store, run: Run) -> Evidence:
     scores = store.read_table(table_path(run, "scores")).to_pandas()
     densities = store.read_table(table_path(run, "densities")).to_pandas()
     return Evidence(
-        Facts(prepared.n_points, prepared.n_classes, trajectories.plan().n_shards),
+        Facts(prepared.n_points, prepared.n_classes),
         {
             "samples": samples_frame(run, samples, features, prepared),
             "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
             "densities": densities_frame(run, densities, samples),
             "states": states_frame(run, trajectories, samples, prepared),
             "scores": scores_frame(run, scores, table),
-            "shards": shards_frame(trajectories),
+            "shards": shards_frame(run, trajectories),
         },
     )
 
@@ -137,16 +136,16 @@ def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFr
     )
 
 
-def shards_frame(trajectories: Trajectories) -> pd.DataFrame:
-    """One row a shard, planned or found: the rows its marker claims beside those the plan gives it."""
-    plan, committed = trajectories.plan(), trajectories.committed()
-    rows = []
-    for shard in sorted(set(range(plan.n_shards)) | committed):
-        planned = plan.rows(shard) if shard < plan.n_shards else (np.nan, np.nan)
-        claimed = trajectories.marker(shard)["rows"] if shard in committed else (np.nan, np.nan)
-        rows.append({
-            "shard": shard, "committed": shard in committed,
-            "start_gap": claimed[0] - planned[0], "stop_gap": claimed[1] - planned[1],
-        })  # fmt: skip
-    frame = pd.DataFrame(rows)
-    return frame.assign(start_gap=never_nan(frame["start_gap"]), stop_gap=never_nan(frame["stop_gap"]))
+def shards_frame(run: Run, trajectories: Trajectories) -> pd.DataFrame:
+    """One row a batch, by its first sample: in how many committed shards its samples are, at the least and at the most.
+
+    By batch, not by shard: what is checked must not depend on how the run was cut.
+    """
+    cover = np.zeros(run.n_samples, dtype=np.int64)
+    for shard in trajectories.committed():
+        start, stop = trajectories.marker(shard)["rows"]
+        cover[start:stop] += 1
+    starts = np.arange(0, run.n_samples, run.batch)
+    return pd.DataFrame({
+        "batch": starts, "least": np.minimum.reduceat(cover, starts), "most": np.maximum.reduceat(cover, starts),
+    })  # fmt: skip

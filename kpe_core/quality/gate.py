@@ -17,7 +17,7 @@ from kpe_core.study.runs import Run
 FOLDER = "quality/docs"
 NAMED = 5
 """Failing rows named in a message."""
-KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "shards": ["shard"]}
+KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "shards": ["batch"]}
 """What names a row of a frame, where it is not the sample alone."""
 
 

@@ -41,7 +41,7 @@ def rules(run: Run, facts: Facts) -> dict[str, list[Rule]]:
         "densities": _densities(run),
         "states": _states(run),
         "scores": _scores(run),
-        "shards": _shards(facts),
+        "shards": _shards(run),
     }
 
 
@@ -167,12 +167,11 @@ def _scores(run: Run) -> list[Rule]:
     return found
 
 
-def _shards(facts: Facts) -> list[Rule]:
+def _shards(run: Run) -> list[Rule]:
     return [
-        _rows("there is one marker for every planned shard", facts.n_shards),
-        _true("every shard is committed", "committed"),
-        _between("shards begin where the plan says, without gap or overlap", "start_gap", low=0, high=0),
-        _between("shards end where the plan says, without gap or overlap", "stop_gap", low=0, high=0),
+        _rows("every batch is accounted for", -(-run.n_samples // run.batch)),
+        _between("every sample is in a committed shard", "least", low=1),
+        _between("no sample is in two shards", "most", high=1),
     ]
 
 

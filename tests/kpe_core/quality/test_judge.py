@@ -76,7 +76,7 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
     ]),
     (faults.lost_sample, "exact", ["samples: no row is missing, none too many, but 49 rows"]),
     (faults.lost_step, "exact", ["steps: each sample has every step, but 1 of 50 samples: 7 (9)"]),
-    (faults.lost_marker, "exact", ["shards: every shard is committed, but 1 of 2 rows: 1 (False)"]),
+    (faults.lost_marker, "exact", ["shards: every sample is in a committed shard, but 1 of 2 rows: 25 (0)"]),
     (faults.kpe_off_by_one_percent, "exact", [
         "steps: kpe is the sum over the steps, but 1 of 50 samples: 7 (0.00990099)",
         "samples: early and late energy add up to kpe, but 1 of 50 samples: 7",
@@ -95,7 +95,7 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
         "densities: densities belong to samples that exist, but 1 of 150 rows: 50 data knn(k=5)",
     ]),
     (faults.several_at_once, "exact", [
-        "shards: shards begin where the plan says, without gap or overlap, but 1 of 2 rows: 1 (-5)",
+        "shards: no sample is in two shards, but 1 of 2 rows: 0 (2)",
         "densities: log densities are finite, but for exact copies, but 1 of 150 rows: 7 data knn(k=5)",
         "samples: the nearest point is one of the training points, but 1 of 50 samples: 7 (1000000)",
         "samples: the nearest training point is nearer than the second nearest, but 1 of 50 samples: 7",
