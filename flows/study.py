@@ -37,17 +37,22 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
     Raises
     ------
     QualityFailed
-        when a run fails an error-level expectation: it is quarantined, the others are finished.
+        when a run fails an error-level expectation: it is quarantined.
+    NumericalTrouble
+        when a field or a training stops making sense. Either way the other runs are finished first.
     """
     where, spec = Store(store), Study.model_validate(study)
     with progress_artifact(where, spec):
         training = {t.recipe: train.submit(store, **t.as_parameters()) for t in missing_trainings(where, spec)}
-        runs, work = {}, {}
+        runs: dict[str, Run] = {}
+        work: dict[str, Futures] = {}
+        errors: list[BaseException] = []
         # Cells that wait for no training go first, so that workers have something to do meanwhile.
         for cell in sorted(cells(spec), key=lambda cell: any(t.recipe in training for t in trainings_of(cell))):
-            for needed in trainings_of(cell):
-                if needed.recipe in training:
-                    training[needed.recipe].result()
+            error = first_error([training[t.recipe] for t in trainings_of(cell) if t.recipe in training])
+            if error is not None:
+                errors.append(error)
+                continue
             run = resolve(where, cell)
             assert run is not None
             register(where, run)
@@ -55,9 +60,9 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
             if not is_finalised(where, run):
                 work[run.run_id] = submit_run(where, run, shard_size)
         broken = {run_id: error for run_id, futures in work.items() if (error := first_error(futures)) is not None}
-        in_order = [runs[cell.label] for cell in cells(spec)]
+        in_order = [runs[cell.label] for cell in cells(spec) if cell.label in runs]
         failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken])
-    for error in broken.values():
+    for error in [*errors, *broken.values()]:
         raise error
     if failed:
         labels = {run.run_id: label for label, run in runs.items()}

@@ -35,20 +35,10 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
             say(f"Dask dashboard  {running.dashboard}  ({running.workers} workers)")
         with terminal_progress(store, study):
             error = launch(study, store, running, shard_size)
-        flush()
     conclusion(study, store, time.monotonic() - started)
     if error is not None:
         say(f"kpe: {error}")
     return 0 if error is None else 1
-
-
-def flush() -> None:
-    """Send what Prefect still holds back, logs and events, while there is a server to send it to."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    APILogWorker.drain_all(timeout=5)
-    EventsWorker.drain_all(timeout=5)
 
 
 def conclusion(study: Study, store: Store, seconds: float) -> None:

@@ -1,0 +1,95 @@
+"""When one run goes wrong, the others are finished, and the message says what happened."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tasks.sample
+import tasks.train
+from kpe_core.errors import NumericalTrouble, QualityFailed
+from kpe_core.stages import sample as stage
+from kpe_core.store.store import Store
+from kpe_core.store.trajectories import Trajectories
+from kpe_core.study.runs import Run
+from kpe_core.study.specs import Study
+
+
+@pytest.fixture
+def api(prefect_api: str) -> Iterator[None]:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield
+
+
+def outcome(study: Study, folder: Path) -> tuple[Store, BaseException | None, list[str], list[str]]:
+    """Run the study in this process: store, error, labels of finished and of quarantined runs."""
+    from flows.launch import launch
+
+    store = Store.create_or_open(str(folder))
+    error = launch(study, store, None, 60)
+
+    def labels(marker: str) -> list[str]:
+        paths = [f"runs/{i}/{marker}.json" for i in store.list("runs")]
+        return sorted(store.read_json(p)["run"]["label"] for p in paths if store.exists(p))
+
+    return store, error, labels("manifest"), labels("quarantine")
+
+
+@pytest.mark.usefixtures("api")
+def test_a_field_that_explodes(tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(store: Store, run: Run, shard: int) -> dict[str, Any]:
+        if run.label == "planar" and shard == 2:
+            raise NumericalTrouble("run planar, samples 120–139: velocity is not finite")
+        return stage.sample_shard(store, run, shard)
+
+    monkeypatch.setattr(tasks.sample, "sample_shard", explode)
+    store, error, finished, quarantined = outcome(tiny, tmp_path)
+    assert isinstance(error, NumericalTrouble)
+    assert "samples 120–139" in str(error)
+    assert (finished, quarantined) == (["shaped kts(0, 0.02)", "shaped plain"], [])
+    planar = next(i for i in store.list("runs") if not store.exists(f"runs/{i}/manifest.json"))
+    trajectories = Trajectories(store, store.read_json(f"runs/{planar}/run.json") and _id(store, planar))
+    assert trajectories.missing() == [2], "the other shards are kept"
+
+
+@pytest.mark.usefixtures("api")
+def test_a_training_that_diverges(tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(*args: Any) -> dict[str, Any]:
+        raise NumericalTrouble("training loss is nan at step 17; lower learning_rate (0.001)")
+
+    monkeypatch.setattr(tasks.train, "network_weights", diverge)
+    _, error, finished, _ = outcome(tiny, tmp_path)
+    assert isinstance(error, NumericalTrouble)
+    assert "at step 17" in str(error)
+    assert finished == ["planar"]
+
+
+@pytest.mark.usefixtures("api")
+def test_a_run_that_fails_its_checks_is_quarantined(
+    tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meddle(store: Store, run: Run, shard: int) -> dict[str, Any]:
+        marker = stage.sample_shard(store, run, shard)
+        if run.label == "planar" and shard == 0:
+            group = Trajectories(store, run.trajectories_id).group("r+")
+            group["kpe"][7] = 1.01 * np.asarray(group["kpe"][7])  # type: ignore[index, operator]
+        return marker
+
+    monkeypatch.setattr(tasks.sample, "sample_shard", meddle)
+    store, error, finished, quarantined = outcome(tiny, tmp_path)
+    assert isinstance(error, QualityFailed)
+    assert "kpe is the sum over the steps" in str(error)
+    assert "7" in str(error)
+    assert quarantined == ["planar"]
+    assert "planar" not in finished
+    assert store.exists("studies/tiny/report.html"), "the runs that passed are reported"
+
+
+def _id(store: Store, run_id: str) -> str:
+    from kpe_core.stages.manifest import registered
+
+    return registered(store, run_id).trajectories_id

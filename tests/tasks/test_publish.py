@@ -1,0 +1,34 @@
+"""Artifacts hold plain numbers, stable keys, and the figures themselves."""
+
+import pyarrow as pa
+
+from kpe_core.report.files import ReportFiles
+from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+from tasks.common import slug
+from tasks.publish import MOST_ROWS, _landing, rows_of
+
+
+def test_rows_are_plain_and_few() -> None:
+    table = pa.table({"x": [1 / 3, float("nan"), float("inf")], "n": [1, None, 3], "s": ["a", "b", "c"]})
+    assert rows_of(table) == [
+        {"x": 0.3333, "n": 1, "s": "a"},
+        {"x": None, "n": None, "s": "b"},
+        {"x": None, "n": 3, "s": "c"},
+    ]
+    long = pa.table({"step": list(range(10 * MOST_ROWS + 1))})
+    assert len(rows_of(long)) <= MOST_ROWS
+    assert rows_of(long)[0] == {"step": 0}
+
+
+def test_keys_are_what_the_ui_accepts() -> None:
+    assert slug("KPE_quantiles (first look) — ρ") == "kpe-quantiles-first-look"
+
+
+def test_landing_page_carries_findings_and_figures(tiny: Study, tiny_store: Store) -> None:
+    ReportFiles(tiny_store, tiny.name).write(tiny)
+    text = _landing(tiny_store, tiny)
+    assert text.startswith("# A tiny study")
+    assert "### Energy is high at low density" in text
+    assert text.count("](data:image/png;base64,") >= 5
+    assert "http" not in text
