@@ -7,9 +7,9 @@ from rich.table import Table
 
 from flows.commands.render import console, human_bytes, human_time
 from kpe_core.stages.manifest import is_finalised
+from kpe_core.stages.plan import plan
 from kpe_core.stages.resolve import resolve
 from kpe_core.store.store import Store
-from kpe_core.study.plan import plan
 from kpe_core.study.runs import Cell
 from kpe_core.study.specs import Study
 

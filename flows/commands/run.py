@@ -8,6 +8,7 @@ from flows.cluster import cluster, load_profile
 from flows.launch import launch, reserved
 from flows.progress import terminal_progress
 from flows.server import prefect_server, ui_url
+from kpe_core.catalog.catalog import Catalog
 from kpe_core.quality.gate import docs_index
 from kpe_core.report.files import ReportFiles
 from kpe_core.stages.requirements import standing
@@ -48,10 +49,22 @@ def conclusion(study: Study, store: Store, seconds: float) -> None:
         print(f"{files.summary()}\n")
         print(f"report   {files.html_path}")
     print(f"store    {store.url}")
-    print(f"checks   {docs_index(store)}")
+    print(f"checks   {docs_index(store)}" + _warnings(store, study))
     print(f'ask      kpe sql "SELECT label, n_samples FROM runs" --store {store.url}')
     print(f"UI       kpe ui --store {store.url}   (this run and all past ones)")
     print(f"\n{seconds:.0f} s")
+
+
+def _warnings(store: Store, study: Study) -> str:
+    """How many expectations failed as warnings, and in which runs."""
+    sql = """
+        SELECT m.label, count(*) AS n FROM checks JOIN study_runs m USING (run)
+        WHERE m.study = $study AND NOT success GROUP BY m.position, m.label ORDER BY m.position"""
+    with Catalog(store) as catalog:
+        found = catalog.query(sql, study=study.name).to_pylist()
+    if not found:
+        return "   (no warnings)"
+    return f"   ({sum(row['n'] for row in found)} warnings: {', '.join(row['label'] for row in found)})"
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from kpe_core.data.datasets import LOADERS, RAW_RANGE
 from kpe_core.data.images import digits, mnist5k
-from kpe_core.data.names import DATASETS
+from kpe_core.study.names import DATASETS
 
 
 def test_digits_are_scikit_learns() -> None:
