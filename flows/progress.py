@@ -1,6 +1,7 @@
 """Progress of a study in the Prefect UI, and in the terminal."""
 
 import contextlib
+import contextvars
 import sys
 import threading
 import time
@@ -92,7 +93,8 @@ def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
             with contextlib.suppress(Exception):
                 work()
 
-    thread = threading.Thread(target=loop, daemon=True, name="progress")
+    # A bare thread would not see the settings of this context, and Prefect would start a server of its own for it.
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(loop,), daemon=True, name="progress")
     thread.start()
     try:
         yield

@@ -69,6 +69,8 @@ def start(folder: Path) -> Iterator[str]:
         "PREFECT_HOME": str(folder),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # Without it the pages ask whichever server has the usual port.
+        "PREFECT_SERVER_UI_API_URL": url,
     }  # fmt: skip
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     with open(folder / "server.log", "wb") as log:
