@@ -15,6 +15,7 @@ from kpe_core.fields.network import NetworkVelocity
 from kpe_core.fields.training import build, train
 from kpe_core.measure.density import log_density
 from kpe_core.sampling.noise import initial_noise
+from kpe_core.stages.requirements import require_possible
 from kpe_core.study.runs import Cell, cells
 from kpe_core.study.specs import DataSpec, NetworkField, StatesSpec, Study
 from kpe_core.threads import one_thread
@@ -58,6 +59,8 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
     UserError
         when an experiment asks of its data what they cannot give.
     """
+    for cell in cells(study):
+        require_possible(cell)
     with one_thread():
         costs = [_cost(cell, shard_size) for cell in cells(study)]
         networks = {(c.data, c.field) for c in cells(study) if isinstance(c.field, NetworkField)}
