@@ -8,7 +8,6 @@ The data's way through the library::
     sampling   noise, grid, shaping, solver, energy
     store   trajectories in Zarr, tables in Parquet, weights by hash
     measure    neighbours, densities, semantics, fidelity, memorization
-    quality    the expectations that gate a run
     catalog    SQL over every finalised run
     report     findings, figures, one HTML file
 

@@ -2,10 +2,10 @@
 
 from prefect import task
 
-from kpe_core.stages.judge import judge as judge_runs
 from kpe_core.stages.manifest import registered
 from kpe_core.store.store import Store
 from tasks.common import OPTIONS
+from tasks.quality.judge import judge as judge_runs
 
 
 @task(name="judge", task_run_name="check the quality of {count} runs", **OPTIONS)

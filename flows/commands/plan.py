@@ -13,8 +13,8 @@ from kpe_core.store.store import Store
 from kpe_core.study.runs import Cell
 from kpe_core.study.specs import Study
 
-STARTUP_SECONDS = 25.0
-"""Server, workers, their imports, and the report."""
+STARTUP_SECONDS = 45.0
+"""Server, workers, their imports, the checks and the report."""
 
 
 def show_plan(study: Study, store: str, shard_size: int, workers: int | None) -> None:

@@ -9,11 +9,11 @@ from flows.launch import launch, reserved
 from flows.progress import terminal_progress
 from flows.server import prefect_server, ui_url
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.quality.gate import docs_index
 from kpe_core.report.files import ReportFiles
 from kpe_core.stages.requirements import standing
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
+from tasks.quality.gate import docs_index
 
 
 def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, workers: int | None) -> int:

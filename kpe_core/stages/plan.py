@@ -22,6 +22,10 @@ from kpe_core.threads import one_thread
 
 TASK_SECONDS = 0.4
 """What the orchestrator adds to one task."""
+RECORDING = 1.4
+"""Times the bare evaluations that sampling takes with energies, checksums and writing (`make bench`)."""
+CROWDING = 1.5
+"""Times slower a core is when all of them work."""
 CLASSIFIER_SECONDS = 10.0
 PROBE = 64
 
@@ -48,7 +52,7 @@ class StudyPlan:
         """Estimated time on ``workers`` equal workers, training included, start-up aside."""
         work = sum(c.sampling_seconds + c.measuring_seconds for c in self.costs) + self.training_seconds
         tasks = sum(2 * c.shards + 1 for c in self.costs)
-        return (work + TASK_SECONDS * tasks) / workers
+        return (CROWDING * work + TASK_SECONDS * tasks) / workers
 
 
 def plan(study: Study, shard_size: int) -> StudyPlan:
@@ -82,7 +86,7 @@ def _cost(cell: Cell, shard_size: int) -> Cost:
         shards=-(-cell.n_samples // per_shard),
         evaluations=cell.n_samples * cell.nfe,
         bytes=stored_bytes(cell, prepared.dim),
-        sampling_seconds=evaluation * cell.n_samples * cell.nfe,
+        sampling_seconds=RECORDING * evaluation * cell.n_samples * cell.nfe,
         measuring_seconds=sum(_density_seconds(cell.data, spec) for spec in cell.measure.densities) * cell.n_samples,
     )
 

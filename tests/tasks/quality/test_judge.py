@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from kpe_core.sampling.noise import initial_noise
-from kpe_core.stages import judge as stage
 from kpe_core.stages import sample as sampling
-from kpe_core.stages.judge import judge
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.store.schema import CHECKS
 from kpe_core.store.store import Store
-from tests.kpe_core.quality import faults
-from tests.kpe_core.quality.bench import Bench, make_run
+from tasks.quality import judge as stage
+from tasks.quality.judge import judge
+from tests.tasks.quality import faults
+from tests.tasks.quality.bench import Bench, make_run
 
 Copy = Callable[..., Bench]
 
@@ -186,5 +186,5 @@ def test_object_stores_are_judged_the_same() -> None:
 
 
 def test_importing_the_stage_does_not_import_great_expectations() -> None:
-    code = "import sys, kpe_core.stages.judge; sys.exit('great_expectations' in sys.modules)"
+    code = "import sys, tasks.quality.judge; sys.exit('great_expectations' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -6,13 +6,13 @@ not live in an object store. What is worth keeping, rows and pages, is written w
 
 from typing import Any
 
-from kpe_core.quality.docs import Pages, publish, publish_index
-from kpe_core.quality.frames import evidence
-from kpe_core.quality.rules import rules
-from kpe_core.quality.suites import great_expectations, suite
-from kpe_core.quality.words import check_row
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
+from tasks.quality.docs import Pages, publish, publish_index
+from tasks.quality.frames import evidence
+from tasks.quality.rules import rules
+from tasks.quality.suites import great_expectations, suite
+from tasks.quality.words import check_row
 
 FOLDER = "quality/docs"
 NAMED = 5

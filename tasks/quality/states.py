@@ -5,10 +5,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared
-from kpe_core.quality.gaps import never_nan, relative_gap
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.store.trajectories import Trajectories, kept_states
 from kpe_core.study.runs import Run
+from tasks.quality.gaps import never_nan, relative_gap
 
 PROBED = 256
 """Samples looked at, spread evenly over the run and so over its shards."""

@@ -8,7 +8,7 @@ import pytest
 
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
-from tests.kpe_core.quality.bench import NETWORK, Bench, make_run
+from tests.tasks.quality.bench import NETWORK, Bench, make_run
 
 
 @pytest.fixture(scope="session")

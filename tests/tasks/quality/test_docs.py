@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 
-from kpe_core.quality.docs import index_page, self_contained
-from kpe_core.quality.gate import docs_index
-from kpe_core.stages.judge import judge
-from tests.kpe_core.quality.bench import Bench
-from tests.kpe_core.quality.faults import nan_kpe
+from tasks.quality.docs import index_page, self_contained
+from tasks.quality.gate import docs_index
+from tasks.quality.judge import judge
+from tests.tasks.quality.bench import Bench
+from tests.tasks.quality.faults import nan_kpe
 
 
 def test_index_names_runs_and_leads_to_pages_that_load_nothing(bench: Callable[..., Bench]) -> None:

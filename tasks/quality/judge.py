@@ -4,12 +4,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from kpe_core.quality.gate import check_runs
 from kpe_core.stages.manifest import finalise, is_finalised, quarantine
 from kpe_core.stages.tabulate import table_path
 from kpe_core.store.schema import CHECKS
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
+from tasks.quality.gate import check_runs
 
 
 def judge(store: Store, runs: list[Run], study: str) -> dict[str, list[str]]:

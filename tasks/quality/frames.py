@@ -8,15 +8,15 @@ import pyarrow as pa
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.density import estimator_name
-from kpe_core.quality.gaps import not_finite, relative_gap, share
-from kpe_core.quality.states import states_frame
-from kpe_core.quality.steps import steps_frame
 from kpe_core.stages.tabulate import memorized, table_path
 from kpe_core.store.schema import SAMPLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import KnnDensity
+from tasks.quality.gaps import not_finite, relative_gap, share
+from tasks.quality.states import states_frame
+from tasks.quality.steps import steps_frame
 
 SEMANTIC = ("score", "margin", "predicted")
 UNIT_METRICS = ("f_mem", "precision", "recall", "accuracy")

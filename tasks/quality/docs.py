@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from kpe_core.quality.style import STYLE
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
+from tasks.quality.style import STYLE
 
 Checks = list[dict[str, Any]]
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.store.trajectories import Trajectories
-from tests.kpe_core.quality.bench import Bench
+from tests.tasks.quality.bench import Bench
 
 
 def nan_kpe(b: Bench) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from kpe_core.quality.gaps import never_nan, relative_gap
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
 from kpe_core.study.runs import Run
+from tasks.quality.gaps import never_nan, relative_gap
 
 BLOCK_ROWS = 500_000
 """Steps held in memory at once."""

@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from kpe_core.quality.rules import Rule
 from kpe_core.study.runs import Run
+from tasks.quality.rules import Rule
 
 
 def check_row(run: Run, name: str, rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> dict[str, Any]:

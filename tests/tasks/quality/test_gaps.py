@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from kpe_core.quality.gaps import never_nan, not_finite, relative_gap, share
+from tasks.quality.gaps import never_nan, not_finite, relative_gap, share
 
 
 def test_relative_gap() -> None:

@@ -5,7 +5,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from kpe_core.quality.rules import Rule
+from tasks.quality.rules import Rule
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kpe_core.measure.density import estimator_name
-from kpe_core.quality.frames import Facts
 from kpe_core.store.trajectories import kept_states
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import ExactField
+from tasks.quality.frames import Facts
 
 Severity = Literal["error", "warning"]
 
