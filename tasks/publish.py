@@ -33,7 +33,7 @@ def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
             rows = rows_of(analysis.run(catalog, spec.name))
             create_table_artifact(rows, key=f"{slug(analysis.name)}-{name}", description=analysis.answers)
         checks = catalog.query(
-            "SELECT m.label AS run, suite, expectation, success, observed, threshold, severity "
+            "SELECT m.run_label AS run, suite, expectation, success, observed, threshold, severity "
             "FROM checks JOIN study_runs m USING (run) WHERE m.study = $study ORDER BY success, position, suite",
             study=spec.name,
         )

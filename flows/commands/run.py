@@ -50,7 +50,7 @@ def conclusion(study: Study, store: Store, seconds: float) -> None:
         print(f"report   {files.html_path}")
     print(f"store    {store.url}")
     print(f"checks   {docs_index(store)}" + _warnings(store, study))
-    print(f'ask      kpe sql "SELECT label, n_samples FROM runs" --store {store.url}')
+    print(f'ask      kpe sql "SELECT run_label, n_samples FROM runs" --store {store.url}')
     print(f"UI       kpe ui --store {store.url}   (this run and all past ones)")
     print(f"\n{seconds:.0f} s")
 
@@ -58,13 +58,13 @@ def conclusion(study: Study, store: Store, seconds: float) -> None:
 def _warnings(store: Store, study: Study) -> str:
     """How many expectations failed as warnings, and in which runs."""
     sql = """
-        SELECT m.label, count(*) AS n FROM checks JOIN study_runs m USING (run)
-        WHERE m.study = $study AND NOT success GROUP BY m.position, m.label ORDER BY m.position"""
+        SELECT m.run_label, count(*) AS n FROM checks JOIN study_runs m USING (run)
+        WHERE m.study = $study AND NOT success GROUP BY m.position, m.run_label ORDER BY m.position"""
     with Catalog(store) as catalog:
         found = catalog.query(sql, study=study.name).to_pylist()
     if not found:
         return "   (no warnings)"
-    return f"   ({sum(row['n'] for row in found)} warnings: {', '.join(row['label'] for row in found)})"
+    return f"   ({sum(row['n'] for row in found)} warnings: {', '.join(row['run_label'] for row in found)})"
 
 
 def say(text: str) -> None:

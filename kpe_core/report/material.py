@@ -41,7 +41,7 @@ class Material:
 
 RUNS = """
 SELECT
-  m.run, m.label, r.dataset, r.n_train, r.scaling, r.pool, r.scale, r.field, r.solver, r.grid, r.nfe,
+  m.run, m.run_label AS label, r.dataset, r.n_train, r.scaling, r.pool, r.scale, r.field, r.solver, r.grid, r.nfe,
   r.alpha0, r.beta0, r.tau, r.launch, r.landing, r.energy_split, r.n_samples, r.seed, r.sampling_seconds, r.versions,
   (SELECT any_value(c.baseline) FROM comparisons c WHERE c.run = m.run) AS baseline
 FROM study_runs m JOIN runs r USING (run)
@@ -56,7 +56,7 @@ FROM checks JOIN study_runs m USING (run) WHERE m.study = $study GROUP BY suite 
 """
 
 FAILED_CHECKS = """
-SELECT m.label AS run_label, suite, expectation, observed, threshold, severity
+SELECT m.run_label, suite, expectation, observed, threshold, severity
 FROM checks JOIN study_runs m USING (run) WHERE m.study = $study AND NOT success
 ORDER BY severity, m.position, suite, expectation
 """

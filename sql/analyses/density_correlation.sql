@@ -6,7 +6,7 @@
 -- columns: rho (kpe, log density) with its 95 % interval; rho_norm (kpe, ‖x(1)‖); rho_displacement (kpe, ‖x(1) − x(0)‖);
 --          given_norm, given_both: partial rank correlations; within_class: mean of the classes' own, weighted by size
 WITH pairs AS (
-  SELECT m.position, m.label AS run_label, d.run, d.space, d.estimator, d.parameter, d.log_density, s.kpe, s.norm,
+  SELECT m.position, m.run_label, d.run, d.space, d.estimator, d.parameter, d.log_density, s.kpe, s.norm,
          s.displacement, s.class, (d.run, d.space, d.estimator) AS g
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study

@@ -5,7 +5,7 @@
 -- columns: kpe_sparse, kpe_dense: medians; auc: probability that a sparse sample has more energy than a dense one;
 --          z, p: normal approximation, two-sided, corrected for ties
 WITH strata AS (
-  SELECT m.position, m.label AS run_label, d.run, d.space, d.estimator, s.kpe,
+  SELECT m.position, m.run_label, d.run, d.space, d.estimator, s.kpe,
     ntile(3) OVER (PARTITION BY d.run, d.space, d.estimator ORDER BY d.log_density, d.sample) AS third
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study

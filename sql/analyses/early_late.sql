@@ -4,7 +4,7 @@
 -- param study: the study
 -- columns: kpe_early, kpe_late: means; late_share; rho_early, rho_late: Spearman with memorized (NULL where all agree)
 WITH ranks AS (
-  SELECT m.position, m.label AS run_label, s.kpe, s.kpe_early, s.kpe_late,
+  SELECT m.position, m.run_label, s.kpe, s.kpe_early, s.kpe_late,
     average_rank(s.kpe_early, s.run) AS re, average_rank(s.kpe_late, s.run) AS rl,
     average_rank(s.memorized::INT, s.run) AS rm
   FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study

@@ -5,7 +5,7 @@
 -- columns: t; power: mean ‖ηv‖²; power_low, power_high: 10 % and 90 % quantiles; cumulative_kpe: mean energy spent up to
 --          the step's end
 SELECT
-  m.label                                               AS run_label,
+  m.run_label,
   step,
   any_value(t)                                          AS t,
   avg(eta * eta * power)                                AS power,
@@ -14,5 +14,5 @@ SELECT
   avg(cumulative_kpe)                                   AS cumulative_kpe
 FROM steps JOIN study_runs m USING (run)
 WHERE m.study = $study
-GROUP BY m.position, m.label, step
+GROUP BY m.position, m.run_label, step
 ORDER BY m.position, step;

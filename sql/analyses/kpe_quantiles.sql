@@ -6,7 +6,7 @@
 -- columns: quantile 1 is the lowest energy; score, margin in logits; log_density (k-NN, data space) in nats;
 --          f_mem with Wilson's interval
 WITH chosen AS (
-  SELECT m.position, m.label AS run_label, s.*, ntile($quantiles) OVER (PARTITION BY s.run ORDER BY s.kpe, s.sample) AS q
+  SELECT m.position, m.run_label, s.*, ntile($quantiles) OVER (PARTITION BY s.run ORDER BY s.kpe, s.sample) AS q
   FROM samples s JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),

@@ -16,7 +16,7 @@ by_quintile AS (
     avg(kpe_late) FILTER (memorized) AS late_memorized, avg(kpe_late) FILTER (NOT memorized) AS late_other
   FROM chosen GROUP BY run
 )
-SELECT m.label AS run_label, r.field, f.n, f.value AS f_mem, f.low, f.high, q1, q2, q3, q4, q5, late_memorized, late_other
+SELECT m.run_label, r.field, f.n, f.value AS f_mem, f.low, f.high, q1, q2, q3, q4, q5, late_memorized, late_other
 FROM study_runs m
 JOIN runs r USING (run)
 JOIN scores f ON f.run = m.run AND f.metric = 'f_mem'

@@ -14,7 +14,7 @@ members AS (
   WHERE baseline IS NOT NULL OR run IN (SELECT baseline FROM families)
 )
 SELECT
-  members.label AS run_label, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
+  members.run_label, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
   c.delta, c.low, c.high, s.n
 FROM members
 JOIN scores s ON s.run = members.run

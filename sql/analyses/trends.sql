@@ -5,7 +5,7 @@
 -- columns: rho with its 95 % interval; rho_norm: kpe against ‖x(1)‖; given_norm: partial rank correlation with its interval
 WITH long AS (
   UNPIVOT (
-    SELECT m.position, m.label AS run_label, s.run, s.kpe, s.norm, s.score, s.margin, s.memorized::DOUBLE AS memorized
+    SELECT m.position, m.run_label, s.run, s.kpe, s.norm, s.score, s.margin, s.memorized::DOUBLE AS memorized
     FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
   ) ON score, margin, memorized INTO NAME quantity VALUE y
 ),

@@ -2,7 +2,7 @@
 CREATE VIEW runs AS
 SELECT
   run,                                                                      -- the run's id
-  manifest->>'$.run.label'                               AS label,          -- its name in the study that first ran it
+  manifest->>'$.run.label'                               AS run_label,      -- its name in the study that first ran it
   manifest->>'$.study'                                   AS study,          -- the study that first ran it
   manifest->>'$.run.experiment'                          AS experiment,     -- the experiment within that study
   manifest->>'$.run.data.name'                           AS dataset,        -- data set

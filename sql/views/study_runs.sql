@@ -5,6 +5,6 @@ SELECT
   position,    -- the run's place in the study file
   run,         -- the run's id
   experiment,  -- the experiment it belongs to
-  label        -- its name in this study
+  label AS run_label  -- its name in this study
 FROM memberships
 WHERE run IN (SELECT run FROM manifests);

@@ -23,7 +23,7 @@ def answer(catalog: Catalog, name: str) -> pd.DataFrame:
 
 
 def samples(catalog: Catalog, label: str) -> pd.DataFrame:
-    sql = "SELECT s.* FROM samples s JOIN study_runs m USING (run) WHERE m.label = $label ORDER BY sample"
+    sql = "SELECT s.* FROM samples s JOIN study_runs m USING (run) WHERE m.run_label = $label ORDER BY sample"
     return catalog.query(sql, label=label).to_pandas()
 
 
@@ -40,7 +40,9 @@ def test_every_analysis_answers_and_says_what(catalog: Catalog, name: str) -> No
 
 
 def test_views_hold_every_sample(catalog: Catalog) -> None:
-    rows = catalog.query("SELECT r.label, r.n_samples, count(*) AS n FROM samples JOIN runs r USING (run) GROUP BY ALL")
+    rows = catalog.query(
+        "SELECT r.run_label, r.n_samples, count(*) AS n FROM samples JOIN runs r USING (run) GROUP BY ALL"
+    )
     assert all(row["n"] == row["n_samples"] for row in rows.to_pylist())
     steps = catalog.query(
         "SELECT run, n_samples * nfe AS due, count(*) AS n FROM steps JOIN runs USING (run) GROUP BY ALL"
@@ -67,7 +69,7 @@ def test_density_correlation(catalog: Catalog) -> None:
     found = answer(catalog, "density_correlation").set_index(["run_label", "estimator"])
     for label in ("planar", "shaped plain"):
         s = samples(catalog, label)
-        sql = "SELECT d.* FROM densities d JOIN study_runs m USING (run) WHERE m.label = $label ORDER BY sample"
+        sql = "SELECT d.* FROM densities d JOIN study_runs m USING (run) WHERE m.run_label = $label ORDER BY sample"
         densities = catalog.query(sql, label=label).to_pandas()
         for estimator, d in densities.groupby("estimator"):
             row, log_p = found.loc[(label, estimator)], d.log_density.to_numpy()
@@ -90,7 +92,7 @@ def test_density_correlation(catalog: Catalog) -> None:
 def test_mann_whitney(catalog: Catalog) -> None:
     found = answer(catalog, "density_strata").set_index(["run_label", "estimator"])
     s = samples(catalog, "planar")
-    sql = "SELECT d.* FROM densities d JOIN study_runs m USING (run) WHERE m.label = 'planar' AND estimator LIKE 'knn%'"
+    sql = "SELECT d.* FROM densities d JOIN study_runs m USING (run) WHERE m.run_label = 'planar' AND estimator LIKE 'knn%'"
     d = catalog.query(sql).to_pandas().sort_values(["log_density", "sample"])
     third = len(d) // 3
     sparse, dense = (s.kpe.to_numpy()[ids] for ids in (d["sample"][:third], d["sample"][-third:]))
