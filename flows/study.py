@@ -45,6 +45,7 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
     with progress_artifact(where, spec):
         training = {t.recipe: train.submit(store, **t.as_parameters()) for t in missing_trainings(where, spec)}
         runs: dict[str, Run] = {}
+        sampling: dict[tuple[str, int], PrefectFuture[Any]] = {}
         work: dict[str, Futures] = {}
         errors: list[BaseException] = []
         # Cells that wait for no training go first, so that workers have something to do meanwhile.
@@ -57,8 +58,8 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
             assert run is not None
             register(where, run)
             runs[cell.label] = run
-            if not is_finalised(where, run):
-                work[run.run_id] = submit_run(where, run, shard_size)
+            if not is_finalised(where, run) and run.run_id not in work:
+                work[run.run_id] = submit_run(where, run, shard_size, sampling)
         broken = {run_id: error for run_id, futures in work.items() if (error := first_error(futures)) is not None}
         in_order = [runs[cell.label] for cell in cells(spec) if cell.label in runs]
         failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken])
@@ -70,15 +71,21 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
     return {"runs": len(runs), "computed": len(work)}
 
 
-def submit_run(where: Store, run: Run, shard_size: int) -> Futures:
-    """Fan out the missing shards of one run: sample → measure → tabulate. Futures in the order of their causes."""
+def submit_run(where: Store, run: Run, shard_size: int, sampling: dict[tuple[str, int], PrefectFuture[Any]]) -> Futures:
+    """Fan out the missing shards of one run: sample → measure → tabulate. Futures in the order of their causes.
+
+    ``sampling`` remembers what is being sampled, by trajectories and shard: runs measured in two ways share it.
+    """
     plan = create_trajectories(where, run, shard_size)
-    unsampled, unmeasured = Trajectories(where, run.trajectories_id).missing(), measured(where, run)
     args = (where.url, run.run_id, run.label)
-    sampled = {shard: sample.submit(*args, shard) for shard in unsampled}
+    for shard in Trajectories(where, run.trajectories_id).missing():
+        if (run.trajectories_id, shard) not in sampling:
+            sampling[run.trajectories_id, shard] = sample.submit(*args, shard)
+    sampled = {shard: f for (trajectories, shard), f in sampling.items() if trajectories == run.trajectories_id}
     futures: Futures = list(sampled.values())
+    done = measured(where, run)
     for shard in range(plan.n_shards):
-        if shard not in unmeasured:
+        if shard not in done:
             after = [sampled[shard]] if shard in sampled else []
             futures.append(measure.submit(*args, shard, wait_for=after, return_state=False))
     return [*futures, tabulate.submit(*args, wait_for=list(futures), return_state=False)]

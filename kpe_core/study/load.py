@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from kpe_core.errors import UserError
+from kpe_core.study.runs import twins
 from kpe_core.study.specs import Study
 
 STUDIES = Path(__file__).parents[2] / "deployments" / "studies"
@@ -37,11 +38,14 @@ def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
     for override in overrides:
         _apply(document, override)
     try:
-        return Study.model_validate(document)
+        study = Study.model_validate(document)
     except ValidationError as error:
         lines = [_explain(document, e) for e in _causes(error.errors())]
         more = f" (and {len(lines) - 3} more)" if len(lines) > 3 else ""
         raise UserError(f"{path.name}: " + "; ".join(lines[:3]) + more) from None
+    if (same := twins(study)) is not None:
+        raise UserError(f"{path.name}: {same[0]!r} and {same[1]!r} are the same run under two names; remove one")
+    return study
 
 
 def find_study(name_or_path: str) -> Path:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from kpe_core.identity import digest
+from kpe_core.identity import canonical_json, digest
 from kpe_core.study.specs import (
     DataSpec,
     Experiment,
@@ -104,6 +104,17 @@ def cells(study: Study) -> Iterator[Cell]:
                             states=s.states,
                             measure=experiment.measure,
                         )
+
+
+def twins(study: Study) -> tuple[str, str] | None:
+    """Labels of two cells that are the same run under two names; None where there are none."""
+    seen: dict[str, str] = {}
+    for cell in cells(study):
+        choices = canonical_json(cell.model_dump(mode="json", exclude={"experiment", "label"}))
+        if choices in seen:
+            return seen[choices], cell.label
+        seen[choices] = cell.label
+    return None
 
 
 def _label(experiment: Experiment, field: FieldSpec, solver: str, nfe: int, shaping: ShapingSpec) -> str:

@@ -93,3 +93,14 @@ def _id(store: Store, run_id: str) -> str:
     from kpe_core.stages.manifest import registered
 
     return registered(store, run_id).trajectories_id
+
+
+@pytest.mark.usefixtures("api")
+def test_runs_measured_in_two_ways_share_their_trajectories(tiny: Study, tmp_path: Path) -> None:
+    first = tiny.experiments[0]
+    again = first.model_copy(update={"name": "again", "measure": first.measure.model_copy(update={"densities": ()})})
+    study = tiny.model_copy(update={"experiments": (first, again)})
+    store, error, finished, _ = outcome(study, tmp_path)
+    assert error is None
+    assert finished == ["again", "planar"]
+    assert len(store.list("trajectories")) == 1

@@ -139,3 +139,12 @@ def test_an_anchor_inside_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("name: s\nexperiments: &a [*a]\n")
     with pytest.raises(UserError, match="contains itself"):
         load_study(str(tmp_path / "s.yaml"))
+
+
+def test_the_same_run_under_two_names_is_refused(tmp_path: Path) -> None:
+    """It would be counted twice in every analysis."""
+    one = "{name: %s, data: {name: digits}, fields: {kind: exact}, sampling: {nfe: %s}}"
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: s\nexperiments: [{one % ('a', '[10, 20]')}, {one % ('b', '[20, 40]')}]\n")
+    with pytest.raises(UserError, match="'a nfe20' and 'b nfe20' are the same run"):
+        load_study(str(path))
