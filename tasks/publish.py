@@ -11,12 +11,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from kpe_core.catalog.analyses import analyses
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.report.files import ReportFiles
+from kpe_core.report.findings import MARKS
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug
 
 MOST_ROWS = 200
-MARKS = {"holds": "✓", "partly": "◐", "fails": "✗", "measured": "·"}
 
 
 @task(name="publish", task_run_name="publish the answers", **OPTIONS)
@@ -62,7 +62,7 @@ def _landing(store: Store, study: Study) -> str:
         if finding["topic"] != topic:
             topic = finding["topic"]
             lines += ["", f"### {topic}"]
-        lines.append(f"- {MARKS.get(finding['verdict'], '·')} {finding['sentence']}")
+        lines.append(f"- {MARKS[finding['verdict']]} {finding['sentence']}")
     lines += ["", f"Report: `{files.html_path}`", ""]
     for figure in files.figures():
         data = base64.b64encode(files.png(figure["name"])).decode()

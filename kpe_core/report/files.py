@@ -30,7 +30,7 @@ class ReportFiles:
         """The findings in lines for a terminal."""
         return self.store.read(f"{self.folder}/summary.txt").decode()
 
-    def findings(self) -> list[dict[str, str]]:
+    def findings(self) -> list[dict[str, Any]]:
         """Every finding: topic, run_label, verdict, sentence, analysis."""
         return list(self.store.read_json(f"{self.folder}/findings.json"))
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import Evaluation, VelocityField
 
-NFE_PER_STEP: dict[str, int] = {"euler": 1, "heun": 2}
-
 
 @dataclass(frozen=True)
 class Step:

@@ -16,8 +16,9 @@ from kpe_core.fields.training import build, train
 from kpe_core.measure.density import log_density
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.stages.requirements import require_possible
+from kpe_core.store.trajectories import Plan, kept_states, shard_size_for
 from kpe_core.study.runs import Cell, cells
-from kpe_core.study.specs import DataSpec, NetworkField, StatesSpec, Study
+from kpe_core.study.specs import DataSpec, NetworkField, Study
 from kpe_core.threads import one_thread
 
 TASK_SECONDS = 0.4
@@ -79,11 +80,10 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
 
 def _cost(cell: Cell, shard_size: int) -> Cost:
     prepared = load(cell.data)
-    per_shard = cell.batch * max(1, round(shard_size / cell.batch))
     evaluation = _evaluation_seconds(cell.data, cell.field, min(cell.batch, cell.n_samples))
     return Cost(
         cell=cell,
-        shards=-(-cell.n_samples // per_shard),
+        shards=Plan(cell.n_samples, shard_size_for(cell, shard_size)).n_shards,
         evaluations=cell.n_samples * cell.nfe,
         bytes=stored_bytes(cell, prepared.dim),
         sampling_seconds=RECORDING * evaluation * cell.n_samples * cell.nfe,
@@ -93,22 +93,9 @@ def _cost(cell: Cell, shard_size: int) -> Cost:
 
 def stored_bytes(cell: Cell, dim: int) -> int:
     """States and endpoints in float32, power (and posterior) per step in float64, energies per sample."""
-    states = n_states(cell.states, cell.steps)
+    states = len(kept_states(cell))
     per_step = 8 * cell.steps * (1 if cell.conditional else 2)
     return cell.n_samples * (4 * dim * (states + 1) + per_step + 8 * 9)
-
-
-def n_states(states: StatesSpec, steps: int) -> int:
-    match states.keep:
-        case "all":
-            return steps + 1
-        case "every":
-            assert states.every is not None
-            return -(-steps // states.every) + 1
-        case "endpoints":
-            return 2
-        case "none":
-            return 0
 
 
 @functools.lru_cache(maxsize=64)

@@ -22,7 +22,7 @@ from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
-from kpe_core.study.runs import Run
+from kpe_core.study.runs import Cell, Run
 
 OBJECT_BYTES = 32 * 2**20
 """Of states buffered before they are written: with the batch, this sets the memory of sampling."""
@@ -57,7 +57,7 @@ class Plan:
         return shard * self.shard_size, min(self.n_samples, (shard + 1) * self.shard_size)
 
 
-def kept_states(run: Run) -> NDArray[np.int64]:
+def kept_states(run: Cell) -> NDArray[np.int64]:
     """Indices into the time grid of the states that are stored."""
     last = run.steps
     match run.states.keep:
@@ -71,7 +71,7 @@ def kept_states(run: Run) -> NDArray[np.int64]:
             return np.array([], dtype=np.int64)
 
 
-def shard_size_for(run: Run, wanted: int) -> int:
+def shard_size_for(run: Cell, wanted: int) -> int:
     """The whole number of batches nearest to ``wanted`` samples, at least one."""
     return run.batch * max(1, round(wanted / run.batch))
 
