@@ -4,10 +4,10 @@ import hashlib
 import json
 from typing import Any
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised whenever the same spec would give other numbers. Part of every id."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever the layout of a store changes."""
 
 

@@ -19,7 +19,7 @@ from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
 SQL = Path(__file__).parents[2] / "sql"
-VIEWS = ("runs", "study_runs", "samples", "densities", "steps", "features", "scores", "checks", "comparisons")
+VIEWS = ("runs", "study_runs", "samples", "densities", "steps", "features", "scores", "theory", "checks", "comparisons")
 """In the order of their dependence."""
 
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}

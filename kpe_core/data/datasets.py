@@ -19,9 +19,7 @@ Loader = Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 LOADERS: dict[str, Loader] = {
     "digits": lambda seed: images.digits(),
     "mnist5k": lambda seed: images.mnist5k(),
-    "dense_sparse": planar.dense_sparse,
-    "multiscale_clusters": planar.multiscale_clusters,
-    "sandwich": planar.sandwich,
+    **{name: functools.partial(planar.draw, name) for name in planar.SETS},
 }
 
 RAW_RANGE: dict[str, tuple[float, float]] = {"digits": (0.0, 16.0), "mnist5k": (0.0, 255.0)}

@@ -2,27 +2,30 @@
 
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 
 class Evaluation(NamedTuple):
-    """One evaluation of a field on a batch."""
+    """One evaluation of a field on a batch. What only exact fields know is None elsewhere; it is (B,) float64."""
 
     velocity: Tensor
-    """v(x, t, y), (B, D), in the field's dtype."""
+    """v(x, t, y), (B, D)."""
     posterior_max: Tensor | None = None
-    """Largest posterior weight, (B,); exact fields only."""
+    """Largest posterior weight."""
+    posterior_entropy: Tensor | None = None
+    """Entropy of the posterior weights, nats."""
+    log_density: Tensor | None = None
+    """log p_t(x), nats."""
 
 
 class VelocityField(Protocol):
-    """v(x, t, y) on the linear bridge, t = 0 noise, t = 1 data."""
+    """v(x, t, y), t = 0 noise, t = 1 data."""
 
-    dtype: torch.dtype
-    """In which it computes; the sampler casts its float64 state to it."""
     singular_at_one: bool
-    """True where v carries 1/(1 − t), so that no solver may evaluate it at t = 1."""
+    """True where v carries 1/(1 − γ), so that no solver may evaluate it at t = 1."""
+    evaluations: int
+    """Network evaluations (NFE) that one call costs: two under guidance."""
 
     def evaluate(self, x: Tensor, t: float, label: Tensor | None) -> Evaluation:
-        """Velocity at states ``x`` (B, D), time ``t``, classes ``label`` (B,) int64 or None."""
+        """Velocity at states ``x`` (B, D) float64, time ``t``, classes ``label`` (B,) int64 or None."""
         ...

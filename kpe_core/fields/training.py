@@ -1,4 +1,4 @@
-"""Conditional flow matching: training a network on the linear bridge, resumable to the bit."""
+"""Conditional flow matching: training a network on a bridge, resumable to the bit."""
 
 import math
 from collections.abc import Callable
@@ -7,8 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kpe_core.errors import NumericalTrouble
+from kpe_core.fields.bridges import Bridge, bridge
 from kpe_core.fields.network import VelocityMLP
 from kpe_core.study.specs import NetworkField
 
@@ -21,7 +23,7 @@ class Progress(NamedTuple):
     step: int
     loss: float
     """Running mean of the flow-matching loss per coordinate."""
-    model: dict[str, torch.Tensor]
+    model: dict[str, Tensor]
     optimizer: dict[str, object]
 
 
@@ -29,7 +31,7 @@ def build(spec: NetworkField, dim: int, n_classes: int) -> VelocityMLP:
     """The untrained network; its initial weights depend on ``spec.seed`` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        return VelocityMLP(dim, n_classes, spec.width, spec.depth)
+        return VelocityMLP(dim, n_classes, spec.width, spec.depth, null_label=spec.label_dropout > 0.0)
 
 
 def train(
@@ -40,11 +42,12 @@ def train(
     resume: Progress | None = None,
     checkpoint: Callable[[Progress], None] | None = None,
 ) -> tuple[VelocityMLP, float]:
-    """Minimise E‖v_θ(x_t, t, y) − (x1 − x0)‖², x_t = t x1 + (1 − t) x0, t uniform ([LI]; METHOD §1).
+    """Minimise E‖v_θ(x_t, t, y) − γ̇(t)(x1 − x0)‖², x_t = γ(t) x1 + (1 − γ(t)) x0, t uniform ([LI]; METHOD §1).
 
-    ``points`` (N, D) float32, ``labels`` (N,) int64. Step s draws its batch from a generator seeded by (seed, s), and
-    the learning rate is a function of s, so a run resumed from a checkpoint ends with the same bits as one never
-    stopped.
+    ``points`` (N, D) float32, ``labels`` (N,) int64; a share ``spec.label_dropout`` of the labels becomes the null label,
+    from which classifier-free guidance takes its v(x, t, ∅). Step s draws its batch from a generator seeded by
+    (seed, s), and the learning rate is a function of s, so a run resumed from a checkpoint ends with the same bits as
+    one never stopped.
 
     Returns the network and the running mean of the loss per coordinate.
 
@@ -64,14 +67,17 @@ def train(
         optimizer.load_state_dict(resume.optimizer)
         first, running = resume.step, resume.loss
     network.train()
+    between = bridge(spec.bridge)
     for step in range(first, spec.steps):
         draw = torch.Generator().manual_seed(step_seed(spec.seed, step))
         pick = torch.randint(len(x1_all), (spec.batch,), generator=draw)
         x1, y = x1_all[pick], y_all[pick]
         x0 = torch.randn(x1.shape, generator=draw)
         t = torch.rand((spec.batch,), generator=draw)
-        x_t = torch.lerp(x0, x1, t[:, None])
-        loss = (network(x_t, t, y) - (x1 - x0)).square().mean()
+        if network.null_label is not None:
+            y = torch.where(torch.rand((spec.batch,), generator=draw) < spec.label_dropout, network.null_label, y)
+        x_t, target = regression(between, x0, x1, t)
+        loss = (network(x_t, t, y) - target).square().mean()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(spec, step)
         optimizer.zero_grad(set_to_none=True)
@@ -87,6 +93,13 @@ def train(
         if checkpoint is not None and done % CHECKPOINT_EVERY == 0 and done < spec.steps:
             checkpoint(Progress(done, running, network.state_dict(), optimizer.state_dict()))
     return network, running
+
+
+def regression(between: Bridge, x0: Tensor, x1: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """x_t = γ(t) x1 + (1 − γ(t)) x0 and its target γ̇(t)(x1 − x0), for ``x0``, ``x1`` (B, D) and ``t`` (B,), float32."""
+    at = between.at(t.double().numpy())
+    gamma, rate = (torch.from_numpy(m).to(x0.dtype)[:, None] for m in (at.gamma, at.rate))
+    return torch.lerp(x0, x1, gamma), rate * (x1 - x0)
 
 
 def step_seed(seed: int, step: int) -> int:

@@ -1,63 +1,108 @@
-"""Log density of endpoints under a set of points: k-NN and Gaussian kernels, in nats."""
+"""Log density of endpoints in nats, under a set of points (k-NN, Gaussian kernels) or under a closed form."""
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from kpe_core.errors import UserError
-from kpe_core.measure.neighbours import nearest
-from kpe_core.study.specs import KdeDensity, KnnDensity
+from kpe_core.measure.bandwidth import bandwidth
+from kpe_core.measure.covariance import moments, whitening
+from kpe_core.points.cloud import Cloud
+from kpe_core.points.mixture import posterior
+from kpe_core.points.neighbours import nearest
+from kpe_core.study.specs import DensitySpec, KdeDensity, KnnDensity, TrueDensity
 
-BLOCK_BYTES = 64 * 2**20
+SAME = 1e-6
+"""In units of the points' root mean square distance from their mean: an endpoint this near a training point is it."""
 
-
-def log_density(x: Tensor, points: Tensor, spec: KnnDensity | KdeDensity) -> tuple[Tensor, float]:
-    """log p̂ at ``x`` (B, D) from ``points`` (N, D): (B,) float64, with the parameter used (k, or the bandwidth)."""
-    if isinstance(spec, KnnDensity):
-        return knn_log_density(x, points, spec.k), float(spec.k)
-    h = bandwidth(points, spec.bandwidth)
-    return kde_log_density(x, points, h), h
-
-
-def estimator_name(spec: KnnDensity | KdeDensity) -> str:
-    """How an estimator is called in the tables, its choices included."""
-    return f"knn(k={spec.k})" if isinstance(spec, KnnDensity) else f"kde({spec.bandwidth})"
+LogDensity = Callable[[Tensor], Tensor]
 
 
-def knn_log_density(x: Tensor, points: Tensor, k: int) -> Tensor:
-    """log p̂ = log k − log N − log V_d − d log r_k, V_d the unit ball's volume."""
+class Fitted(NamedTuple):
+    """An estimator that has seen its points."""
+
+    log_density: LogDensity
+    """(B, D) ↦ (B,) float64."""
+    parameter: float
+    """k; the bandwidth h, in the data's units, or in those of the covariance's root where there is one; 0 for the truth."""
+
+
+def fit(points: Tensor, spec: DensitySpec, truth: LogDensity | None = None) -> Fitted:
+    """The estimator ``spec`` asks for on ``points`` (N, D), any float dtype; ``truth`` is what `truth` stands for.
+
+    Raises
+    ------
+    UserError
+        when the points have no such covariance or bandwidth, or `truth` is asked where no truth is known.
+    """
+    match spec:
+        case KnnDensity():
+            own = _own_among(points, spec.leave_one_out)
+            return Fitted(lambda x: knn_log_density(x, points, spec.k, own(x)), float(spec.k))
+        case KdeDensity():
+            return _fit_kde(points, spec)
+        case TrueDensity():
+            if truth is None:
+                raise UserError("density `truth` is known for the 2-D sets only, in space `data`; use knn or kde")
+            return Fitted(truth, 0.0)
+
+
+def estimator_name(spec: DensitySpec) -> str:
+    """How an estimator is called in the tables, its choices included where they are not the plain ones."""
+    match spec:
+        case KnnDensity():
+            choices = [f"k={spec.k}"]
+        case KdeDensity():
+            choices = [str(spec.bandwidth)] + ([spec.covariance] if spec.covariance != "isotropic" else [])
+        case TrueDensity():
+            return spec.estimator
+    return f"{spec.estimator}({', '.join(choices + ['loo'] * spec.leave_one_out)})"
+
+
+def knn_log_density(x: Tensor, points: Tensor, k: int, own: Tensor | None = None) -> Tensor:
+    """log p̂ = log k − log N − log V_d − d log r_k, V_d the unit ball's volume, (B,) float64.
+
+    It is +∞ where r_k = 0: k training points lie exactly there. ``own`` (B,) int64 names a point each row leaves out, −1
+    for none; N is N − 1 where it does.
+    """
     n, d = points.shape
     log_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)
-    r = nearest(x, points, k).distance[:, -1]
-    return math.log(k) - math.log(n) - log_ball - d * torch.log(r)
+    r = nearest(x, points, k, own).distance[:, -1]
+    return math.log(k) - _log_count(n, own) - log_ball - d * torch.log(r)
 
 
-def kde_log_density(x: Tensor, points: Tensor, h: float) -> Tensor:
-    """log p̂ = log (1/N) Σ N(x; xᵢ, h² I), streamed with an online log-sum-exp in float64."""
-    n, d = points.shape
-    center = points.to(torch.float64).mean(dim=0)
-    y_all, z = (points.to(torch.float64) - center) / h, (x.to(torch.float64) - center) / h
-    block = max(1, BLOCK_BYTES // (8 * max(1, len(z))))
-    total = z.new_full((len(z),), -torch.inf)
-    half = 0.5 * z.square().sum(dim=1, keepdim=True)
-    for start in range(0, n, block):
-        y = y_all[start : start + block]
-        logits = torch.addmm(-0.5 * y.square().sum(dim=1), z, y.T) - half
-        total = torch.logaddexp(total, torch.logsumexp(logits, dim=1))
-    return total - math.log(n) - d * math.log(h) - 0.5 * d * math.log(2 * math.pi)
+def kde_log_density(x: Tensor, cloud: Cloud, h: float, own: Tensor | None = None) -> Tensor:
+    """log p̂ = log (1/N) Σ N(x; xᵢ, h² I), (B,) float64; ``own`` as above."""
+    kernels = posterior(x, cloud, 1.0, h, mean=False, exclude=own).log_sum
+    return kernels - _log_count(len(cloud), own) - cloud.dim * (math.log(h) + 0.5 * math.log(2 * math.pi))
 
 
-def bandwidth(points: Tensor, rule: str | float) -> float:
-    """An isotropic bandwidth: given, Scott's σ N^(−1/(d+4)), or the median nearest-neighbour distance of the points."""
-    if not isinstance(rule, str):
-        return float(rule)
-    points = points.to(torch.float64)
-    if rule == "scott":
-        n, d = points.shape
-        sigma = math.sqrt(float(points.var(dim=0).mean()))
-        return sigma * n ** (-1.0 / (d + 4))
-    own = nearest(points, points, 2).distance[:, 1]
-    if not (own > 0).any():
-        raise UserError("kde bandwidth median_nn: every training point has an exact copy; give a number instead")
-    return float(own[own > 0].median())
+def _fit_kde(points: Tensor, spec: KdeDensity) -> Fitted:
+    """An isotropic kernel on whitened points: p(x) = p(L⁻¹(x − μ)) / |det L|."""
+    white = whitening(points, spec.covariance)
+    image = white(points)
+    h = bandwidth(image, spec.bandwidth, white.sigma)
+    cloud = Cloud(image, torch.float64)
+    own = _own_among(points, spec.leave_one_out)
+    return Fitted(lambda x: kde_log_density(white(x), cloud, h, own(x)) - white.log_det, h)
+
+
+def _own_among(points: Tensor, leave_one_out: bool) -> Callable[[Tensor], Tensor | None]:
+    """What says which training point each row is (−1: none), and so has to leave out; says None where none is."""
+    if not leave_one_out:
+        return lambda x: None
+    same = SAME * math.sqrt(float(moments(points)[1].sum()))
+
+    def own(x: Tensor) -> Tensor:
+        near = nearest(x, points, 1)
+        return torch.where(near.distance <= same, near.index, -1).squeeze(1)
+
+    return own
+
+
+def _log_count(n: int, own: Tensor | None) -> Tensor | float:
+    """log of how many points a row sees."""
+    return math.log(n) if own is None else torch.log(n - (own >= 0).to(torch.float64))

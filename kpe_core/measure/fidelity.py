@@ -1,51 +1,73 @@
-"""How generated samples compare with real ones, in a feature space: Fréchet distance, precision, recall."""
+"""How generated samples compare with real ones in a feature space: every metric of the scores table, with its interval."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from kpe_core.measure.neighbours import nearest
+from kpe_core.measure.bootstrap import Floats, Interval, Resamples, mean_intervals, statistic_interval
+from kpe_core.measure.frechet import Features, extrapolable, frechet, frechet_infinite, moments
+from kpe_core.measure.kernel_distance import kid, kid_difference
+from kpe_core.measure.manifolds import DENSITY_NEIGHBOURS, manifolds
 
-MANIFOLD_NEIGHBOURS = 3
-
-Features = NDArray[np.float32]
-Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-def moments(features: Features, weights: NDArray[np.float64] | None = None) -> Moments:
-    """Mean (F,) and covariance (F, F) in float64; ``weights`` (n,) count each row, as a bootstrap resample does."""
-    f = features.astype(np.float64)
-    return np.average(f, axis=0, weights=weights), np.cov(f, rowvar=False, fweights=_whole(weights))
+FRECHET_RESAMPLES = 200
+REAL_FOR_MANIFOLD = 1000
+"""Precision and recall depend on how many points span the manifolds; a fixed number keeps runs comparable."""
 
 
-def _whole(weights: NDArray[np.float64] | None) -> NDArray[np.int64] | None:
-    return None if weights is None else weights.astype(np.int64)
+def fidelity_metrics(n_real: int, n_generated: int, features: int) -> tuple[str, ...]:
+    """Names of the metrics that sets of these sizes have: none for a handful of rows, no extrapolation for too few."""
+    if min(n_real, n_generated) <= DENSITY_NEIGHBOURS:
+        return ()
+    infinite = ("frechet_infinite",) if extrapolable(n_real, n_generated, features) else ()
+    return ("frechet", *infinite, "kid", "precision", "recall", "density", "coverage")
 
 
-def frechet(a: Moments, b: Moments) -> float:
-    """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a^½ Σ_b Σ_a^½)^½), between the Gaussians of two feature sets."""
-    root = _sqrt_psd(a[1])
-    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ b[1] @ root), 0.0, None)).sum()
-    return float(np.sum((a[0] - b[0]) ** 2) + np.trace(a[1]) + np.trace(b[1]) - 2.0 * cross)
+def fidelity(real: Features, generated: Features, resamples: Resamples) -> dict[str, Interval]:
+    """The ``fidelity_metrics`` of ``generated`` (n, F) against ``real`` (N, F), by name.
 
-
-def _sqrt_psd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
-
-
-def precision_recall(real: Features, generated: Features, k: int = MANIFOLD_NEIGHBOURS) -> tuple[float, float]:
-    """Share of generated inside the real manifold, and of real inside the generated one (Kynkäänniemi et al. 2019).
-
-    A set's manifold is the union of balls around its points, each reaching to the point's k-th nearest other point.
+    Intervals of frechet, precision, density and coverage say how sure the generated rows make them, the real ones held
+    fixed; those of frechet_infinite and kid count both sets' sampling. Recall has none: its balls move with every
+    generated row.
     """
-    return _coverage(real, generated, k), _coverage(generated, real, k)
+    names = fidelity_metrics(len(real), len(generated), real.shape[1])
+    if not names:
+        return {}
+    of_real = moments(real)
+    found = {
+        "frechet": _frechet_interval(lambda w: frechet(of_real, moments(generated, w)), resamples),
+        "kid": kid(real, generated),
+    }
+    if "frechet_infinite" in names:
+        found["frechet_infinite"] = frechet_infinite(real, generated, resamples.seed)
+    balls = manifolds(real[:REAL_FOR_MANIFOLD], generated)
+    shares = {"precision": balls.in_real.astype(np.float64), "density": balls.density}
+    found |= mean_intervals(shares, resamples)
+    found |= {"recall": Interval(float(balls.in_generated.mean()), np.nan, np.nan), "coverage": balls.coverage()}
+    return {name: found[name] for name in names}
 
 
-def _coverage(manifold: Features, points: Features, k: int) -> float:
-    base, x = torch.from_numpy(manifold), torch.from_numpy(points)
-    radius = nearest(base, base, k + 1).distance[:, -1]
-    # The matrix-product shortcut would put an exact copy outside a ball of radius zero.
-    distance = torch.cdist(x.double(), base.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    inside = distance <= radius
-    return float(inside.any(dim=1).double().mean())
+def fidelity_differences(
+    real: Features, generated: Features, baseline: Features, resamples: Resamples
+) -> dict[str, Interval]:
+    """frechet and kid of ``generated`` minus those of ``baseline``, both (n, F) and paired row by row; {} for a handful.
+
+    The Fréchet distance's bias by the number of rows is the same on both sides, and mostly cancels.
+    """
+    if not fidelity_metrics(len(real), len(generated), real.shape[1]):
+        return {}
+    of_real = moments(real)
+
+    def difference(weights: Floats) -> float:
+        return frechet(of_real, moments(generated, weights)) - frechet(of_real, moments(baseline, weights))
+
+    return {
+        "frechet": _frechet_interval(difference, resamples),
+        "kid": kid_difference(real, generated, baseline),
+    }
+
+
+def _frechet_interval(distance: Callable[[Floats], float], resamples: Resamples) -> Interval:
+    """Normal interval, from fewer resamples than means get: a standard error needs no tails."""
+    few = replace(resamples, draws=min(FRECHET_RESAMPLES, resamples.draws))
+    return statistic_interval(lambda weights: np.array([distance(w) for w in weights]), few, method="normal")

@@ -105,8 +105,8 @@ def by_run(answers: Answers, analysis: str) -> dict[str, list[Row]]:
 
 
 def shaped_runs(answers: Answers) -> set[str]:
-    """Labels of the runs that are shaped and have a plain twin: they get shaping findings and no others."""
-    return {r["run_label"] for r in rows(answers, "shaping_tradeoff") if (r["alpha0"] or 0) or (r["beta0"] or 0)}
+    """Labels of the runs that are shaped and have a plain twin: of findings they get shaping's, and Lemma 5.1's."""
+    return {r["run_label"] for r in rows(answers, "shaping_tradeoff") if not r["plain"]}
 
 
 def without_semantics(answers: Answers, run_label: str) -> bool:

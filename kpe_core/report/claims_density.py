@@ -45,7 +45,7 @@ def bandwidth_flips(answers: Answers, skip: set[str]) -> list[Finding]:
             continue
         (rule_down, negative), (rule_up, positive) = down[0], up[0]
         sentence = (
-            f"{label}: the kernel estimate's bandwidth decides the sign: ρ(KPE, KDE log density) = {negative.text} "
+            f"{label}: the kernel decides the sign: ρ(KPE, KDE log density) = {negative.text} "
             f"with {rule_down}, {positive.text} with {rule_up} (published: −0.64 on CIFAR-10)."
         )
         key = f"ρ {signed(negative.rho or 0)} / {signed(positive.rho or 0)}"
@@ -95,12 +95,17 @@ def _judge_strata(n: int, auc: float, p: float) -> tuple[Verdict, str]:
 
 
 def _preferred(here: list[Row]) -> Row:
-    """The published estimator's row: k-NN in data space, or the nearest thing there is."""
-    return min(here, key=lambda r: (r["space"] != "data", not r["estimator"].startswith("knn")))
+    """The published estimator's row: k-NN in data space, or the nearest thing there is, the truth last."""
+    kinds = ("knn", "kde", "truth")
+    return min(
+        here, key=lambda r: (r["space"] != "data", [r["estimator"].startswith(kind) for kind in kinds].index(True))
+    )
 
 
 def _estimator(row: Row) -> str:
     name = "k-NN" if row["estimator"].startswith("knn") else str(row["estimator"]).replace("kde", "KDE ")
+    if row["estimator"] == "truth":
+        name = "true"
     return name if row["space"] == "data" else f"{row['space']}-space {name}"
 
 

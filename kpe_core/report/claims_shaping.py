@@ -164,7 +164,7 @@ def experiments(answers: Answers) -> dict[str, tuple[str, list[Setting]]]:
     for row in rows(answers, "shaping_tradeoff"):
         label, alpha0, beta0 = row["run_label"], row["alpha0"] or 0.0, row["beta0"] or 0.0
         name = experiment_of(label)
-        if alpha0 == 0 and beta0 == 0:
+        if row["plain"]:
             plain.setdefault(name, label)
             continue
         here = settings.setdefault(name, {})

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.report import figures_energy as energy
 from kpe_core.report import figures_samples as samples
+from kpe_core.report import figures_theory as theory
 from kpe_core.report import figures_trends as trends
-from kpe_core.report.claims import without_semantics
+from kpe_core.report.claims import by_run, without_semantics
 from kpe_core.report.claims_density import headlines
 from kpe_core.report.drawing import FigureEntry, data_uri, figure_png
 from kpe_core.report.material import StudyRun, answers_of, study_runs
@@ -39,6 +40,7 @@ def figures(
     plane = [r for r in main if shapes[r.run] == (2,)]
     judged = [r for r in main if not without_semantics(answers, r.label)]
     with_density = [r for r in main if r.label in headlines(answers)]
+    exact = by_run(answers, "theorem_4_2")
 
     out: list[FigureEntry] = []
 
@@ -104,5 +106,12 @@ def figures(
     add(
         "energy-histograms", "How energy is distributed", "Kinetic path energy of every sample; the line is the median.",
         main, PANELS, lambda r: energy.energy_histograms(catalog, r),
+    )  # fmt: skip
+    add(
+        "theorem-4-2", "The exact field against Theorem 4.2",
+        "Grey: share of samples with a posterior weight above 0.9, where the theorem begins to speak. There, the slope of "
+        "‖v*‖² on −log p_t should be the predicted one (green at 1), and R² (blue) the predicted one (dashed), which says "
+        "how loose “affine” is.",
+        [r for r in main if r.label in exact], PANELS, lambda r: theory.theory_over_time(catalog, r),
     )  # fmt: skip
     return out

@@ -107,6 +107,7 @@ def _described(run: StudyRun) -> tuple[str, str]:
     prepared = [f"{facts['pool']} px"] if facts["pool"] is not None else []
     prepared.append(facts["scaling"] + (f" ×{facts['scale']:g}" if facts["scale"] != 1 else ""))
     gains = [f"{name} {facts[key]:g}" for name, key in (("α₀", "alpha0"), ("β₀", "beta0")) if facts[key]]
+    gains += [f"η {facts['eta']}"] if facts["eta"] is not None else []
     forms = [
         f"{name} {facts[name] if isinstance(facts[name], str) else format(facts[name], 'g')}"
         for name in ("tau", "launch", "landing")

@@ -42,7 +42,7 @@ class Material:
 RUNS = """
 SELECT
   m.run, m.run_label AS label, r.dataset, r.n_train, r.scaling, r.pool, r.scale, r.field, r.solver, r.grid, r.nfe,
-  r.alpha0, r.beta0, r.tau, r.launch, r.landing, r.energy_split, r.n_samples, r.seed, r.sampling_seconds, r.versions,
+  r.alpha0, r.beta0, r.eta, r.tau, r.launch, r.landing, r.energy_split, r.n_samples, r.seed, r.sampling_seconds, r.versions,
   (SELECT any_value(c.baseline) FROM comparisons c WHERE c.run = m.run) AS baseline
 FROM study_runs m JOIN runs r USING (run)
 WHERE m.study = $study ORDER BY m.position

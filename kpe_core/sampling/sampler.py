@@ -3,79 +3,99 @@
 A generator, so that whoever records decides what to keep: memory is one batch, whatever the number of steps.
 """
 
-from collections.abc import Iterator
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import Evaluation, VelocityField
+from kpe_core.sampling.adaptive import adaptive_steps
+from kpe_core.sampling.solvers import SOLVERS, Tableau
+from kpe_core.sampling.solvers.euler import EULER
+from kpe_core.sampling.steps import Gain, Step, require_finite
 
 
 @dataclass(frozen=True)
-class Step:
-    """What one step tells. Tensors are float64."""
+class Course:
+    """How paths are followed."""
 
-    index: int
-    power: Tensor
-    """‖v(x_i, t_i)‖², (B,), of the velocity the solver evaluated at the step's start."""
-    speed: Tensor
-    """Length of the step's displacement over its duration, (B,)."""
-    posterior_max: Tensor | None
-    state: Tensor
-    """x(t_{i+1}), (B, D). Not reused by later steps."""
-    evaluations: int
+    times: NDArray[np.float64]
+    """The grid t_0 = 0 < … < t_n = 1, (n + 1,)."""
+    eta: Gain = lambda t: 1.0
+    solver: str = "euler"
+    breaks: tuple[float, ...] = ()
+    """Where η or the bridge has a corner; for the adaptive solver."""
+    tolerance: float = 1e-5
+    """Of the adaptive solver."""
+
+    @property
+    def order(self) -> int:
+        return SOLVERS[self.solver].order
 
 
-def trajectory(
-    field: VelocityField,
-    x0: Tensor,
-    label: Tensor | None,
-    times: NDArray[np.float64],
-    eta: NDArray[np.float64],
-    solver: Literal["euler", "heun"],
-) -> Iterator[Step]:
-    """Integrate a batch along ``times`` (n + 1,) with gains ``eta`` (n + 1,), yielding every step.
+def trajectory(field: VelocityField, x0: Tensor, label: Tensor | None, course: Course) -> Iterator[Step]:
+    """Follow a batch ``x0`` (B, D) along ``course``, yielding every step.
 
-    euler:  x ← x + dt η(tᵢ) v(x, tᵢ)
-    heun:   x̃ = x + dt η(tᵢ) v(x, tᵢ);  x ← x + dt ½(η(tᵢ) + η(tᵢ₊₁)) ½(v(x, tᵢ) + v(x̃, tᵢ₊₁))   ([KE]'s, METHOD §4)
-
-    The state is float64 whatever the field computes in. Where the field is singular at t = 1, Heun's last step is
-    Euler's.
+    The state is float64 whatever the field computes in. A step that would evaluate a field at t = 1 where it is singular
+    is Euler's.
 
     Raises
     ------
     NumericalTrouble
         as soon as a velocity is not finite; names the row of the batch, the step and the time.
     """
+    method = SOLVERS[course.solver]
+    if not isinstance(method, Tableau):
+        yield from adaptive_steps(field, x0, label, course.times, course.eta, course.breaks, course.tolerance)
+        return
     x = x0.to(torch.float64)
-    for i, (t, t_next) in enumerate(zip(times[:-1].tolist(), times[1:].tolist(), strict=True)):
-        dt = t_next - t
-        here = field.evaluate(x, t, label)
-        v = here.velocity.to(torch.float64)
-        power = v.square().sum(dim=1)
-        _require_finite(v, i, t)
-        evaluations = 1
-        move = eta[i] * v
-        if solver == "heun" and not (field.singular_at_one and t_next >= 1.0):
-            v_ahead = field.evaluate(x + dt * move, t_next, label).velocity.to(torch.float64)
-            _require_finite(v_ahead, i, t_next)
-            move = 0.5 * (eta[i] + eta[i + 1]) * 0.5 * (v + v_ahead)
-            evaluations = 2
-        x = x + dt * move
-        yield Step(i, power, move.square().sum(dim=1).sqrt(), _float64(here), x, evaluations)
+    for i, (t, t_next) in enumerate(itertools.pairwise(course.times.tolist())):
+        singular = field.singular_at_one and t + max(method.c) * (t_next - t) >= 1.0
+        step = runge_kutta(EULER if singular else method, field, x, label, i, t, t_next, course.eta)
+        x = step.state
+        yield step
 
 
-def _float64(evaluation: Evaluation) -> Tensor | None:
-    return None if evaluation.posterior_max is None else evaluation.posterior_max.to(torch.float64)
+def runge_kutta(
+    method: Tableau, field: VelocityField, x: Tensor, label: Tensor | None, i: int, t: float, t_next: float, eta: Gain
+) -> Step:
+    """Step ``i`` of an explicit method, from ``t`` to ``t_next``; see :class:`Tableau` for what it computes."""
+    h = t_next - t
+    stages = [t_next if c == 1.0 else t + c * h for c in method.c]
+    gains = [eta(s) for s in stages]
+    told: list[Evaluation] = []
+    velocities: list[Tensor] = []
+    for s, a in zip(stages, method.a, strict=True):
+        told.append(field.evaluate(_moved(x, h, a, gains, velocities), s, label))
+        velocities.append(told[-1].velocity.to(torch.float64))
+        require_finite(velocities[-1], i, s)
+    squares = [torch.linalg.vecdot(v, v) for v in velocities]
+    if method.mean_gain:
+        gains = [0.5 * (eta(t) + eta(t_next))] * len(gains)
+    state = _moved(x, h, method.b, gains, velocities)
+    weighed = list(zip(method.b, gains, squares, strict=True))
+    return Step.of(
+        i, told[0], squares[0],
+        energy=_sum(0.5 * h * b * gain**2 * square for b, gain, square in weighed),
+        energy_raw=_sum(0.5 * h * b * square for b, _, square in weighed),
+        length=torch.linalg.vector_norm(state - x, dim=1),
+        state=state,
+        evaluations=method.evaluations * field.evaluations,
+    )  # fmt: skip
 
 
-def _require_finite(v: Tensor, step: int, t: float) -> None:
-    finite = torch.isfinite(v).all(dim=1)
-    if not finite.all():
-        row = int(torch.nonzero(~finite)[0])
-        raise NumericalTrouble(f"velocity is not finite in row {row} of the batch, at step {step}, t = {t:.6g}")
+def _moved(x: Tensor, h: float, weights: tuple[float, ...], gains: list[float], velocities: list[Tensor]) -> Tensor:
+    """x + h Σ weight · gain · v, over the velocities there are."""
+    for weight, gain, v in zip(weights, gains, velocities, strict=False):
+        if weight != 0.0:
+            x = torch.add(x, v, alpha=h * weight * gain)
+    return x
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)

@@ -1,12 +1,11 @@
 """Stage: what shaping changes, sample by sample, against the plain run on the same noise."""
 
-import numpy as np
 import pyarrow as pa
 
 from kpe_core.data.datasets import load
-from kpe_core.measure.bootstrap import Interval, mean_interval, resample_counts, statistic_interval
-from kpe_core.measure.fidelity import MANIFOLD_NEIGHBOURS, frechet, moments
-from kpe_core.stages.tabulate import FRECHET_RESAMPLES, memorized, real_moments, stacked_features, table_path
+from kpe_core.measure.bootstrap import Floats, Interval, Resamples, mean_intervals
+from kpe_core.measure.fidelity import fidelity_differences
+from kpe_core.stages.tabulate import memorized, real_features, stacked_features, table_path
 from kpe_core.store.schema import COMPARISONS
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
@@ -23,7 +22,7 @@ def comparison_path(run: Run, baseline: Run) -> str:
 
 
 def compare(store: Store, run: Run, baseline: Run) -> str:
-    """Paired differences of F_mem, kpe, score, margin and Fréchet distance, unless they are in the store."""
+    """Paired differences of F_mem, kpe, score, margin, Fréchet and kernel distance, unless they are in the store."""
     path = comparison_path(run, baseline)
     if not store.exists(path):
         with one_thread():
@@ -39,20 +38,13 @@ def compare(store: Store, run: Run, baseline: Run) -> str:
 
 def _differences(store: Store, run: Run, baseline: Run) -> dict[str, Interval]:
     ours, theirs = (store.read_table(table_path(r, "samples")) for r in (run, baseline))
-    counts = resample_counts(run.n_samples, run.measure.bootstrap, run.seed)
-    found = {
-        "f_mem": mean_interval(memorized(run, ours) - memorized(baseline, theirs), counts),
-        "kpe": mean_interval(ours["kpe"].to_numpy() - theirs["kpe"].to_numpy(), counts),
-    }
+    resamples = Resamples(run.n_samples, run.measure.bootstrap, run.seed)
+    differences: dict[str, Floats] = {"f_mem": memorized(run, ours) - memorized(baseline, theirs)}
+    for metric in ("kpe", "score", "margin") if run.measure.classifier is not None else ("kpe",):
+        differences[metric] = ours[metric].to_numpy() - theirs[metric].to_numpy()
+    found = mean_intervals(differences, resamples)
     if run.measure.classifier is not None:
-        for metric in ("score", "margin"):
-            found[metric] = mean_interval(ours[metric].to_numpy() - theirs[metric].to_numpy(), counts)
-    if run.measure.classifier is not None and run.n_samples > MANIFOLD_NEIGHBOURS:
-        real = real_moments(store, run, load(run.data))
+        real = real_features(store, run, load(run.data))
         a, b = (stacked_features(store.read_table(table_path(r, "features"))) for r in (run, baseline))
-
-        def difference(weights: np.ndarray | None) -> float:
-            return frechet(real, moments(a, weights)) - frechet(real, moments(b, weights))
-
-        found["frechet"] = statistic_interval(difference, counts[:FRECHET_RESAMPLES])
+        found |= fidelity_differences(real, a, b, resamples)
     return found

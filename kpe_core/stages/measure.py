@@ -1,17 +1,21 @@
 """Stage: hold a shard's endpoints against the training points and the classifier."""
 
+import functools
+
 import numpy as np
 import pyarrow as pa
 import torch
 
+from kpe_core.data import planar
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.classifier import SmallClassifier, semantics
-from kpe_core.measure.density import estimator_name, log_density
-from kpe_core.measure.neighbours import nearest
+from kpe_core.measure.density import Fitted, estimator_name, fit
+from kpe_core.points.neighbours import nearest
 from kpe_core.stages.resolve import classifier_of
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
+from kpe_core.study.specs import DataSpec, DensitySpec
 from kpe_core.threads import one_thread
 
 
@@ -68,12 +72,29 @@ def measure(
         if spec.space == "features":
             assert features is not None
             assert point_features is not None
-            value, parameter = log_density(features, point_features, spec)
+            density, at = fit(point_features, spec), features
         else:
-            value, parameter = log_density(here, points, spec)
-        columns[f"density_{i}"] = value.numpy()
-        columns[f"parameter_{i}"] = np.full(len(x), parameter)
+            density, at = density_of(run.data, spec), here
+        columns[f"density_{i}"] = density.log_density(at).numpy()
+        columns[f"parameter_{i}"] = np.full(len(x), density.parameter)
     return pa.table(columns)
+
+
+@functools.lru_cache(maxsize=4)
+def density_of(data: DataSpec, spec: DensitySpec) -> Fitted:
+    """The estimator on the training points as the field sees them, fitted once for all shards a process measures.
+
+    Raises
+    ------
+    UserError
+        when these points do not let it.
+    """
+    prepared = load(data)
+
+    def truth(x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(planar.true_prepared_log_density(prepared.name, prepared.affine, x.numpy()))
+
+    return fit(torch.from_numpy(prepared.points), spec, truth if prepared.name in planar.SETS else None)
 
 
 def density_columns(run: Run) -> list[tuple[str, str]]:

@@ -10,15 +10,16 @@ import torch
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.fields.base import VelocityField
-from kpe_core.fields.efm import ExactField as ExactVelocity
 from kpe_core.fields.network import NetworkVelocity
 from kpe_core.fields.training import build, train
-from kpe_core.measure.density import log_density
+from kpe_core.measure.density import fit
 from kpe_core.sampling.noise import initial_noise
+from kpe_core.stages.measure import density_of
 from kpe_core.stages.requirements import require_possible
-from kpe_core.store.trajectories import Plan, kept_states, shard_size_for
+from kpe_core.stages.resolve import exact_field
+from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, PER_STEP, Plan, kept_states, shard_size_for
 from kpe_core.study.runs import Cell, cells
-from kpe_core.study.specs import DataSpec, NetworkField, Study
+from kpe_core.study.specs import DataSpec, DensitySpec, ExactField, FieldSpec, NetworkField, Study
 from kpe_core.threads import one_thread
 
 TASK_SECONDS = 0.4
@@ -81,43 +82,58 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
 def _cost(cell: Cell, shard_size: int) -> Cost:
     prepared = load(cell.data)
     evaluation = _evaluation_seconds(cell.data, cell.field, min(cell.batch, cell.n_samples))
+    evaluations = cell.n_samples * cell.nfe * (1 if cell.guidance == 1.0 else 2)
+    densities = [_density_seconds(cell.data, spec, _features(cell)) for spec in cell.measure.densities]
     return Cost(
         cell=cell,
         shards=Plan(cell.n_samples, shard_size_for(cell, shard_size)).n_shards,
-        evaluations=cell.n_samples * cell.nfe,
+        evaluations=evaluations,
         bytes=stored_bytes(cell, prepared.dim),
-        sampling_seconds=RECORDING * evaluation * cell.n_samples * cell.nfe,
-        measuring_seconds=sum(_density_seconds(cell.data, spec) for spec in cell.measure.densities) * cell.n_samples,
+        sampling_seconds=RECORDING * evaluation * evaluations,
+        measuring_seconds=sum(fitting + each * cell.n_samples for fitting, each in densities),
     )
 
 
 def stored_bytes(cell: Cell, dim: int) -> int:
-    """States and endpoints in float32, power (and posterior) per step in float64, energies per sample."""
+    """States and endpoints in float32; powers, energies and what an exact field tells in float64."""
     states = len(kept_states(cell))
-    per_step = 8 * cell.steps * (1 if cell.conditional else 2)
-    return cell.n_samples * (4 * dim * (states + 1) + per_step + 8 * 9)
+    told = len(PER_STEP) + (len(PER_EXACT_STEP) if isinstance(cell.field, ExactField) else 0)
+    per_step = 8 * cell.steps * told
+    return cell.n_samples * (4 * dim * (states + 1) + per_step + 8 * len(PER_SAMPLE))
 
 
 @functools.lru_cache(maxsize=64)
-def _evaluation_seconds(data: DataSpec, field: object, batch: int) -> float:
+def _evaluation_seconds(data: DataSpec, field: FieldSpec, batch: int) -> float:
     """Seconds per sample and evaluation of the very field, untrained where it is a network."""
     prepared = load(data)
     velocity: VelocityField
     if isinstance(field, NetworkField):
         velocity = NetworkVelocity(build(field, prepared.dim, prepared.n_classes))
     else:
-        velocity = ExactVelocity(torch.from_numpy(prepared.points), getattr(torch, getattr(field, "dtype", "float64")))
+        velocity = exact_field(field, prepared)
     x = torch.from_numpy(initial_noise(0, 0, batch, prepared.dim))
-    label = torch.zeros(batch, dtype=torch.int64)
+    asked = isinstance(field, NetworkField) or field.conditional
+    label = torch.arange(batch) % prepared.n_classes if asked else None
     return _seconds(lambda: velocity.evaluate(x, 0.5, label)) / batch
 
 
+def _features(cell: Cell) -> int:
+    return cell.measure.classifier.features if cell.measure.classifier is not None else 0
+
+
 @functools.lru_cache(maxsize=64)
-def _density_seconds(data: DataSpec, spec: object) -> float:
-    """Seconds per sample of one density estimate."""
+def _density_seconds(data: DataSpec, spec: DensitySpec, features: int) -> tuple[float, float]:
+    """Seconds to fit one density estimate, and per sample to ask it; in feature space with noise for features."""
+    start = time.perf_counter()
     points = torch.from_numpy(load(data).points)
+    if spec.space == "features":
+        points = torch.from_numpy(initial_noise(0, 0, len(points), features))
+        density = fit(points, spec)
+    else:
+        density = density_of(data, spec)
+    fitting = time.perf_counter() - start
     x = points[:PROBE]
-    return _seconds(lambda: log_density(x, points, spec), repeats=1) / len(x)  # type: ignore[arg-type]
+    return fitting, _seconds(lambda: density.log_density(x), repeats=1) / len(x)
 
 
 def _training_seconds(data: DataSpec, field: object) -> float:

@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kpe_core.data.datasets import load
+import torch
+
+from kpe_core.data import planar
+from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
+from kpe_core.measure.covariance import moments, require_regular
+from kpe_core.measure.density import estimator_name
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.measure import measured
 from kpe_core.stages.resolve import resolve
@@ -12,7 +17,16 @@ from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, weights_recipe
-from kpe_core.study.specs import DataSpec, KnnDensity, MeasureSpec, NetworkField, Study
+from kpe_core.study.specs import (
+    DataSpec,
+    DensitySpec,
+    KdeDensity,
+    KnnDensity,
+    MeasureSpec,
+    NetworkField,
+    Study,
+    TrueDensity,
+)
 
 SMALLEST_SIDE = 4
 """Of images the classifier can take: it halves them twice."""
@@ -32,12 +46,27 @@ def require_possible(cell: Cell) -> None:
             f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
             f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
         )
-    neighbours = max([2, *(d.k for d in cell.measure.densities if isinstance(d, KnnDensity))])
-    if prepared.n_points < neighbours:
+    for spec in cell.measure.densities:
+        _require_density(cell, prepared, spec)
+
+
+def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
+    where, n = f"{cell.experiment}.measure.densities {estimator_name(spec)}", prepared.n_points
+    if isinstance(spec, TrueDensity) and prepared.name not in planar.SETS:
         raise UserError(
-            f"{cell.experiment}: {neighbours} neighbours are asked of {prepared.n_points} training points; "
+            f"{where}: the density behind {prepared.name!r} is not known; it is for {', '.join(sorted(planar.SETS))}. "
+            "Use knn or kde"
+        )
+    if isinstance(spec, KnnDensity) and n < spec.k + spec.leave_one_out:
+        raise UserError(
+            f"{where}: {spec.k + spec.leave_one_out} neighbours are asked of {n} training points; "
             "raise data.n_train or lower measure.densities k"
         )
+    if isinstance(spec, KdeDensity) and spec.covariance != "isotropic" and spec.space == "data":
+        try:
+            require_regular(moments(torch.from_numpy(prepared.points))[1], n, spec.covariance)
+        except UserError as error:
+            raise UserError(f"{where}: {error}") from None
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,16 @@ import torch
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.fields.base import VelocityField
+from kpe_core.fields.bridges import bridge
 from kpe_core.fields.efm import ExactField
+from kpe_core.fields.guidance import Guided
 from kpe_core.fields.network import NetworkVelocity
 from kpe_core.fields.training import build
 from kpe_core.measure.classifier import SmallClassifier
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, classifier_recipe, weights_recipe
+from kpe_core.study.specs import ExactField as ExactSpec
 from kpe_core.study.specs import NetworkField
 
 
@@ -43,12 +46,22 @@ def resolve(store: Store, cell: Cell) -> Run | None:
 
 
 def field_of(store: Store, run: Run, prepared: Prepared) -> VelocityField:
-    """The run's velocity field, ready to evaluate."""
+    """The run's velocity field, guidance included, ready to evaluate."""
+    field: VelocityField
     if isinstance(run.field, NetworkField):
         network = build(run.field, prepared.dim, prepared.n_classes)
         network.load_state_dict(WeightsBox(store, weights_recipe(run.field, run.fingerprint)).load())
-        return NetworkVelocity(network)
-    return ExactField(torch.from_numpy(prepared.points), dtype=getattr(torch, run.field.dtype))
+        field = NetworkVelocity(network)
+    else:
+        field = exact_field(run.field, prepared)
+    return field if run.guidance == 1.0 else Guided(field, run.guidance)
+
+
+def exact_field(spec: ExactSpec, prepared: Prepared) -> ExactField:
+    """The exact field of the data's training points."""
+    points = torch.from_numpy(prepared.points)
+    labels = torch.from_numpy(prepared.point_labels) if spec.conditional else None
+    return ExactField(points, labels, bridge(spec.bridge), getattr(torch, spec.dtype))
 
 
 def classifier_of(store: Store, run: Run, prepared: Prepared) -> SmallClassifier | None:

@@ -1,7 +1,9 @@
 """Stage: sample a shard of a run's trajectories and stream it to the store."""
 
+import functools
 import hashlib
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,12 @@ from numpy.typing import NDArray
 from kpe_core.data.datasets import load
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import VelocityField
-from kpe_core.sampling.energy import energies
+from kpe_core.fields.bridges import bridge
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.noise import initial_noise
-from kpe_core.sampling.sampler import trajectory
-from kpe_core.sampling.shaping import gain
+from kpe_core.sampling.path import follow
+from kpe_core.sampling.sampler import Course
+from kpe_core.sampling.shaping import breaks, gain
 from kpe_core.stages.resolve import field_of
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Plan, Trajectories, kept_states
@@ -75,18 +78,34 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     return marker
 
 
+def course_of(run: Run) -> Course:
+    """How the run's spec wants its paths followed."""
+    corners = {*breaks(run.shaping), *bridge(run.field.bridge).breaks}
+    return Course(
+        times=time_grid(run.grid, run.steps),
+        eta=functools.partial(gain, run.shaping),
+        solver=run.solver,
+        breaks=tuple(sorted(corners)),
+        tolerance=run.tolerance or Course.tolerance,
+    )
+
+
 class Recorder:
-    """Writes batches of trajectories as the sampler yields their steps. Holds one batch and one block of states."""
+    """Writes batches of trajectories as the sampler yields their steps.
+
+    Writing overlaps computing: one thread compresses, hashes and stores one block of states while the next one fills.
+    """
 
     def __init__(self, group: zarr.Group, run: Run) -> None:
         self.run = run
-        self.times = time_grid(run.grid, run.steps)
-        self.eta = gain(run.shaping, self.times)
+        self.course = course_of(run)
         self.arrays = dict(group.arrays())
         self.states = {int(i): k for k, i in enumerate(kept_states(run))}
         self.evaluations = 0
         self._hashes = {name: hashlib.sha256() for name in self.arrays}
         self._written: set[str] = set()
+        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[None] | None = None
 
     def record(
         self, field: VelocityField, start: int, stop: int, label: torch.Tensor | None, shape: tuple[int, ...]
@@ -95,34 +114,29 @@ class Recorder:
         x0 = torch.from_numpy(initial_noise(self.run.seed, start, stop, int(np.prod(shape))))
         rows = slice(start, stop)
         block = _StateBlock(self, rows, shape)
-        block.offer(0, x0)
-        power = np.empty((stop - start, self.run.steps))
-        posterior = np.full_like(power, np.nan)
-        path_length = np.zeros(stop - start)
-        x1 = x0
-        for step in trajectory(field, x0, label, self.times, self.eta, self.run.solver):
-            power[:, step.index] = step.power.numpy()
-            if step.posterior_max is not None:
-                posterior[:, step.index] = step.posterior_max.numpy()
-            path_length += step.speed.numpy() * (self.times[step.index + 1] - self.times[step.index])
-            block.offer(step.index + 1, step.state)
-            self.evaluations += step.evaluations
-            x1 = step.state
-        e = energies(power, self.times, self.eta, self.run.energy_split)
-        self.write("power", (rows,), power)
-        if "posterior_max" in self.arrays:
-            self.write("posterior_max", (rows,), posterior)
-        for name, values in vars(e).items():
+        path = follow(field, x0, label, self.course, self.run.energy_split, keep=block.offer)
+        per_step = {"power": path.spent.power, "energy": path.spent.energy} | path.told
+        for name, values in (per_step | vars(path.energies)).items():
             self.write(name, (rows,), values)
-        self.write("path_length", (rows,), path_length)
-        self.write("displacement", (rows,), torch.linalg.vector_norm(x1 - x0, dim=1).numpy())
-        self.write("x1", (rows,), x1.numpy().astype(np.float32).reshape(-1, *shape))
+        self.write("x1", (rows,), path.x1.numpy().astype(np.float32).reshape(-1, *shape))
+        self.evaluations += (stop - start) * path.evaluations
+        self.settle()
 
     def write(self, name: str, region: tuple[slice, ...], values: NDArray) -> None:
-        values = np.ascontiguousarray(values)
+        """Hand ``values`` to the writing thread once it is done with what it was handed before; do not change them."""
+        self.settle()
+        self._pending = self._writer.submit(self._write, name, region, np.ascontiguousarray(values))
+
+    def _write(self, name: str, region: tuple[slice, ...], values: NDArray) -> None:
         self.arrays[name][region] = values
-        self._hashes[name].update(values.tobytes())
+        self._hashes[name].update(values.data)
         self._written.add(name)
+
+    def settle(self) -> None:
+        """Wait until everything handed over is stored; raises what went wrong there."""
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of what was written, per array."""
@@ -138,7 +152,7 @@ class _StateBlock:
         self.n_states = len(recorder.states)
         if self.n_states:
             size = min(recorder.arrays["x"].shards[1], self.n_states)  # type: ignore[index]
-            self.buffer = np.empty((rows.stop - rows.start, size, *shape), dtype=np.float32)
+            self.buffer, self.spare = (np.empty((rows.stop - rows.start, size, *shape), dtype=np.float32) for _ in "ab")
         self.first = self.filled = 0
 
     def offer(self, grid_index: int, state: torch.Tensor) -> None:
@@ -149,4 +163,6 @@ class _StateBlock:
         if self.filled == self.buffer.shape[1] or self.first + self.filled == self.n_states:
             region = (self.rows, slice(self.first, self.first + self.filled))
             self.recorder.write("x", region, self.buffer[:, : self.filled])
+            # The writing thread keeps this one until the next is handed over.
+            self.buffer, self.spare = self.spare, self.buffer
             self.first, self.filled = self.first + self.filled, 0

@@ -7,20 +7,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from kpe_core.data.datasets import Prepared, load
-from kpe_core.measure.bootstrap import Interval, mean_interval, resample_counts, statistic_interval
+from kpe_core.measure.bootstrap import Interval, Resamples, mean_intervals
 from kpe_core.measure.classifier import semantics
-from kpe_core.measure.fidelity import MANIFOLD_NEIGHBOURS, Features, frechet, moments, precision_recall
+from kpe_core.measure.fidelity import fidelity
+from kpe_core.measure.frechet import Features
 from kpe_core.stages.measure import density_columns, measures_folder
+from kpe_core.stages.probe import PROBED, probe_scores, probe_size
 from kpe_core.stages.resolve import classifier_of
+from kpe_core.stages.theory import growth_scores, is_exact, shows_growth, theory_columns
 from kpe_core.stages.train import held_out_accuracy
-from kpe_core.store.schema import DENSITIES, FEATURES, SAMPLES, SCORES, STEPS
+from kpe_core.store.schema import DENSITIES, FEATURES, SAMPLES, SCORES, STEPS, THEORY
 from kpe_core.store.store import Store
-from kpe_core.store.trajectories import PER_SAMPLE, Trajectories
+from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, Trajectories
 from kpe_core.study.runs import Run
 from kpe_core.threads import one_thread
-
-FRECHET_RESAMPLES = 200
-REAL_FOR_MANIFOLD = 1000
 
 
 def table_path(run: Run, name: str) -> str:
@@ -33,6 +33,8 @@ def tabulate(store: Store, run: Run) -> dict[str, int]:
         measured = _read_measures(store, run)
         samples = _samples(store, run, measured)
         tables = {"samples": samples, "densities": _densities(run, measured), "scores": _scores(store, run, measured)}
+    if is_exact(run):
+        tables["theory"] = _with_run(run, theory_columns(store, run, load(run.data)), THEORY)
     if "features" in measured.column_names:
         tables["features"] = _with_run(run, measured.select(["sample", "features"]), FEATURES)
     counts = {name: table.num_rows for name, table in tables.items()}
@@ -93,7 +95,7 @@ def _write_steps(store: Store, run: Run) -> int:
     with pq.ParquetWriter(sink, STEPS, compression="zstd") as writer:
         for start in range(0, run.n_samples, run.batch):
             stop = min(run.n_samples, start + run.batch)
-            power = np.asarray(group["power"][start:stop])  # type: ignore[index]
+            power, energy = (np.asarray(group[name][start:stop]) for name in ("power", "energy"))  # type: ignore[index]
             n = stop - start
             columns = {
                 "sample": np.repeat(np.arange(start, stop), run.steps),
@@ -102,10 +104,12 @@ def _write_steps(store: Store, run: Run) -> int:
                 "dt": np.tile(dt, n),
                 "eta": np.tile(eta, n),
                 "power": power.ravel(),
-                "cumulative_kpe": np.cumsum(0.5 * power * eta**2 * dt, axis=1).ravel(),
+                "energy": energy.ravel(),
+                "cumulative_kpe": np.cumsum(energy, axis=1).ravel(),
             }
-            if "posterior_max" in group:
-                columns["posterior_max"] = np.asarray(group["posterior_max"][start:stop]).ravel()  # type: ignore[index]
+            for name in PER_EXACT_STEP:
+                if name in group:
+                    columns[name] = np.asarray(group[name][start:stop]).ravel()  # type: ignore[index]
             writer.write_table(_with_run(run, pa.table(columns), STEPS))
     store.write(table_path(run, "steps"), sink.getvalue())
     return run.n_samples * run.steps
@@ -115,24 +119,30 @@ def _write_steps(store: Store, run: Run) -> int:
 
 
 def _scores(store: Store, run: Run, measured: pa.Table) -> pa.Table:
-    """Metrics of the whole run with their bootstrap intervals."""
+    """Metrics of the whole run with their intervals."""
     n = measured.num_rows
-    counts = resample_counts(n, run.measure.bootstrap, run.seed)
+    resamples = Resamples(n, run.measure.bootstrap, run.seed)
     kpe = np.asarray(Trajectories(store, run.trajectories_id).group()["kpe"][:])  # type: ignore[index]
-    found = {"f_mem": mean_interval(memorized(run, measured), counts), "kpe": mean_interval(kpe, counts)}
+    means = {"f_mem": memorized(run, measured), "kpe": kpe}
+    if run.measure.classifier is not None:
+        means |= {name: measured[name].to_numpy() for name in ("score", "margin")}
+    found = mean_intervals(means, resamples)
     prepared = load(run.data)
     classifier = classifier_of(store, run, prepared)
     if classifier is not None:
-        found["score"] = mean_interval(measured["score"].to_numpy(), counts)
-        found["margin"] = mean_interval(measured["margin"].to_numpy(), counts)
         real = semantics(classifier, prepared.train, None).features
-        if n > MANIFOLD_NEIGHBOURS:
-            found |= _fidelity(real, stacked_features(measured), counts[:FRECHET_RESAMPLES])
-        found["accuracy"] = _alone(held_out_accuracy(classifier, prepared))
+        found |= fidelity(real, stacked_features(measured), resamples)
+        found["accuracy"] = Interval(held_out_accuracy(classifier, prepared), np.nan, np.nan)
+    found |= probe_scores(store, run, prepared, kpe)
+    if shows_growth(run):
+        found |= growth_scores(store, run, resamples)
     rows = [
-        {"run": run.run_id, "metric": m, "value": i.value, "low": _bounded(i.low), "high": _bounded(i.high), "n": n}
+        {
+            "run": run.run_id, "metric": m, "value": i.value, "low": _bounded(i.low), "high": _bounded(i.high),
+            "n": probe_size(run) if m in PROBED else n,
+        }
         for m, i in found.items()
-    ]
+    ]  # fmt: skip
     return pa.Table.from_pylist(rows, schema=SCORES)
 
 
@@ -148,25 +158,11 @@ def stacked_features(table: pa.Table) -> Features:
     return np.array(column.flatten(), dtype=np.float32).reshape(table.num_rows, -1)
 
 
-def _fidelity(real: Features, generated: Features, counts: np.ndarray) -> dict[str, Interval]:
-    of_real = moments(real)
-    precision, recall = precision_recall(real[:REAL_FOR_MANIFOLD], generated)
-    return {
-        "frechet": statistic_interval(lambda w: frechet(of_real, moments(generated, w)), counts),
-        "precision": _alone(precision),
-        "recall": _alone(recall),
-    }
-
-
-def real_moments(store: Store, run: Run, prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
-    """Feature mean and covariance of the whole train split."""
+def real_features(store: Store, run: Run, prepared: Prepared) -> Features:
+    """Features of the whole train split, (N, F)."""
     classifier = classifier_of(store, run, prepared)
     assert classifier is not None
-    return moments(semantics(classifier, prepared.train, None).features)
-
-
-def _alone(value: float) -> Interval:
-    return Interval(value, np.nan, np.nan)
+    return semantics(classifier, prepared.train, None).features
 
 
 def _bounded(value: float) -> float | None:

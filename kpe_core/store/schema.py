@@ -19,11 +19,15 @@ SAMPLES = pa.schema([
     _field("kpe_raw", pa.float64(), "½∫‖v‖²dt of the field's own velocity", _ENERGY),
     _field("kpe_early", pa.float64(), "the part of kpe before the energy split τ", _ENERGY),
     _field("kpe_late", pa.float64(), "the part of kpe from τ on", _ENERGY),
-    _field("kpe_error", pa.float64(), "estimated quadrature error of kpe (fine against coarse sum)", _ENERGY),
+    _field("kpe_left", pa.float64(), "kpe by the left Riemann sum over the grid ([KE]'s; Euler's kpe)", _ENERGY),
+    _field("kpe_trapezoid", pa.float64(), "kpe by the trapezoid rule over the grid", _ENERGY),
+    _field("kpe_simpson", pa.float64(), "kpe by Simpson's rule over the grid", _ENERGY),
+    _field("kpe_error", pa.float64(), "estimated quadrature error of kpe: distance to the next better sum", _ENERGY),
     _field("peak_power", pa.float64(), "largest ‖ηv‖² on the path", _SPEED2),
     _field("peak_t", pa.float64(), "time of the largest power", "time"),
     _field("path_length", pa.float64(), "Σ‖Δx‖ along the path", _LENGTH),
     _field("displacement", pa.float64(), "‖x(1) − x(0)‖", _LENGTH),
+    _field("straightness", pa.float64(), "displacement² / (2 kpe): 1 for a straight path at constant speed"),
     _field("norm", pa.float64(), "‖x(1)‖ in prepared coordinates", _LENGTH),
     _field("d1", pa.float64(), "distance of x(1) to its nearest training point", _LENGTH),
     _field("d2", pa.float64(), "distance of x(1) to its second nearest training point", _LENGTH),
@@ -38,9 +42,9 @@ DENSITIES = pa.schema([
     _RUN,
     _SAMPLE,
     _field("space", pa.string(), "coordinates the density lives in: data, or the classifier's features"),
-    _field("estimator", pa.string(), "knn(k=…) or kde(bandwidth rule)"),
+    _field("estimator", pa.string(), "knn(k=…), kde(bandwidth rule), each with its choices (covariance, loo), or truth"),
     _field("log_density", pa.float64(), "log density of x(1) under the field's training points", "nat"),
-    _field("parameter", pa.float64(), "k, or the bandwidth in coordinates"),
+    _field("parameter", pa.float64(), "k; the bandwidth, in coordinates or in the covariance's root; 0 for truth"),
 ])  # fmt: skip
 
 STEPS = pa.schema([
@@ -51,8 +55,11 @@ STEPS = pa.schema([
     _field("dt", pa.float64(), "the step's duration", "time"),
     _field("eta", pa.float64(), "shaping gain η(t)"),
     _field("power", pa.float64(), "‖v(x, t)‖² of the field's velocity at the step's start", _SPEED2),
+    _field("energy", pa.float64(), "kpe spent within the step", _ENERGY),
     _field("cumulative_kpe", pa.float64(), "kpe up to the step's end", _ENERGY),
     _field("posterior_max", pa.float64(), "largest posterior weight; exact fields only", nullable=True),
+    _field("posterior_entropy", pa.float64(), "entropy of the posterior weights; exact fields only", "nat", True),
+    _field("log_density", pa.float64(), "log p_t(x) of the bridge; exact fields only", "nat", True),
 ])  # fmt: skip
 
 FEATURES = pa.schema([
@@ -61,12 +68,17 @@ FEATURES = pa.schema([
     _field("features", pa.list_(pa.float32()), "the classifier's features of x(1)"),
 ])  # fmt: skip
 
+_FIDELITY = "frechet, frechet_infinite (extrapolated to infinite n), kid, precision, recall, density, coverage"
+
 SCORES = pa.schema([
     _RUN,
-    _field("metric", pa.string(), "f_mem, frechet, precision, recall, kpe, score, margin, accuracy"),
+    _field(
+        "metric", pa.string(), "f_mem, kpe, score, margin, accuracy; of the adaptive solver's probe: kpe_bias, kpe_rank; "
+        "of exact fields: growth, growth_theory; in the classifier's features: " + _FIDELITY
+    ),
     _field("value", pa.float64(), "the metric"),
-    _field("low", pa.float64(), "lower end of its 95 % bootstrap interval", nullable=True),
-    _field("high", pa.float64(), "upper end of its 95 % bootstrap interval", nullable=True),
+    _field("low", pa.float64(), "lower end of its 95 % interval; NULL where it has none", nullable=True),
+    _field("high", pa.float64(), "upper end of its 95 % interval; NULL where it has none", nullable=True),
     _field("n", pa.int64(), "samples it was computed from"),
 ])  # fmt: skip
 
@@ -80,13 +92,28 @@ CHECKS = pa.schema([
     _field("severity", pa.string(), "error quarantines the run; warning is shown"),
 ])  # fmt: skip
 
+THEORY = pa.schema([
+    _RUN,
+    _field("step", pa.int64(), "index of the solver step"),
+    _field("t", pa.float64(), "time at the step's start", "time"),
+    _field("share_50", pa.float64(), "share of samples whose largest posterior weight exceeds 0.5"),
+    _field("share_90", pa.float64(), "the same for 0.9"),
+    _field("share_99", pa.float64(), "the same for 0.99"),
+    _field("slope", pa.float64(), "of the regression of power on −log p_t over the samples", _SPEED2, True),
+    _field("slope_theory", pa.float64(), "what Theorem 4.2 says it is where one weight is 1", _SPEED2),
+    _field("intercept", pa.float64(), "of the same regression", _SPEED2, True),
+    _field("intercept_theory", pa.float64(), "what Theorem 4.2 says it is", _SPEED2),
+    _field("r2", pa.float64(), "share of power's variance the regression explains", nullable=True),
+    _field("r2_theory", pa.float64(), "what Theorem 4.2 says it is"),
+])  # fmt: skip
+
 COMPARISONS = pa.schema([
     _RUN,
     _field("baseline", pa.string(), "the plain run on the same noise"),
     _field("metric", pa.string(), "which metric"),
     _field("delta", pa.float64(), "metric of run minus metric of baseline"),
-    _field("low", pa.float64(), "lower end of the paired 95 % bootstrap interval"),
-    _field("high", pa.float64(), "upper end of the paired 95 % bootstrap interval"),
+    _field("low", pa.float64(), "lower end of its paired 95 % interval"),
+    _field("high", pa.float64(), "upper end of its paired 95 % interval"),
     _field("n", pa.int64(), "pairs"),
 ])  # fmt: skip
 
@@ -96,6 +123,7 @@ RUN_TABLES: dict[str, pa.Schema] = {
     "steps": STEPS,
     "features": FEATURES,
     "scores": SCORES,
+    "theory": THEORY,
     "checks": CHECKS,
 }
 """Tables each run has, in the order they are written."""

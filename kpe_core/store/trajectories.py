@@ -34,12 +34,26 @@ PER_SAMPLE: dict[str, tuple[str, str]] = {
     "kpe_raw": ("½∫‖v‖²dt", "coordinate²/time"),
     "kpe_early": ("kpe before the energy split", "coordinate²/time"),
     "kpe_late": ("kpe from the energy split on", "coordinate²/time"),
+    "kpe_left": ("½∫‖ηv‖²dt by the left Riemann sum over the grid", "coordinate²/time"),
+    "kpe_trapezoid": ("the same by the trapezoid rule", "coordinate²/time"),
+    "kpe_simpson": ("the same by Simpson's rule", "coordinate²/time"),
     "kpe_error": ("estimated quadrature error of kpe", "coordinate²/time"),
     "peak_power": ("largest ‖ηv‖²", "coordinate²/time²"),
     "peak_t": ("time of the largest power", "time"),
     "path_length": ("Σ‖Δx‖", "coordinate"),
     "displacement": ("‖x(1) − x(0)‖", "coordinate"),
+    "straightness": ("displacement² / (2 kpe): 1 for a straight path at constant speed", ""),
 }
+PER_STEP: dict[str, tuple[str, str]] = {
+    "power": ("‖v(x, t)‖² at the step's start", "coordinate²/time²"),
+    "energy": ("½∫‖ηv‖²dt within the step, by the solver's quadrature", "coordinate²/time"),
+}
+PER_EXACT_STEP: dict[str, tuple[str, str]] = {
+    "posterior_max": ("largest posterior weight at the step's start", ""),
+    "posterior_entropy": ("entropy of the posterior weights at the step's start", "nat"),
+    "log_density": ("log p_t(x) of the bridge at the step's start", "nat"),
+}
+"""What an exact field tells beside."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +143,8 @@ class Trajectories:
         coordinate("t_step", "step", times[:-1], "time at the step's start; 0 noise, 1 data", "time")
         coordinate("dt", "step", np.diff(times), "the step's duration", "time")
         coordinate("eta", "step", eta[:-1], "shaping gain η(t)")
-        variable("power", ("sample", "step"), (n, run.steps), "‖v(x, t)‖² at the step's start", "coordinate²/time²")
-        if exact:
-            variable("posterior_max", ("sample", "step"), (n, run.steps), "largest posterior weight")
+        for name, (about, units) in (PER_STEP | (PER_EXACT_STEP if exact else {})).items():
+            variable(name, ("sample", "step"), (n, run.steps), about, units)
         for name, (about, units) in PER_SAMPLE.items():
             variable(name, ("sample",), (n,), about, units)
         variable("x1", ("sample", *space), (n, *shape), "endpoint x(1), prepared coordinates", "coordinate")

@@ -1,5 +1,6 @@
-"""A study becomes runs: one for every cell of fields × solvers × NFE × shapings of every experiment."""
+"""A study becomes runs: one for every cell of fields × solvers × NFE × guidance × shapings of every experiment."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -11,9 +12,11 @@ from kpe_core.study.specs import (
     MeasureSpec,
     NetworkField,
     ShapingSpec,
+    SolverName,
     Spec,
     StatesSpec,
     Study,
+    evaluations_per_step,
 )
 
 
@@ -24,8 +27,11 @@ class Cell(Spec):
     label: str
     data: DataSpec
     field: FieldSpec
-    solver: Literal["euler", "heun"]
+    solver: SolverName
+    tolerance: float | None
+    """Of the adaptive solver; None for the others."""
     nfe: int
+    guidance: float
     grid: Literal["uniform", "cosine"]
     shaping: ShapingSpec
     n_samples: int
@@ -37,12 +43,13 @@ class Cell(Spec):
 
     @property
     def steps(self) -> int:
-        return self.nfe // (2 if self.solver == "heun" else 1)
+        """Intervals of the time grid."""
+        return self.nfe // evaluations_per_step(self.solver)
 
     @property
     def conditional(self) -> bool:
         """Whether samples are asked for by class; sample i then has class i mod C."""
-        return isinstance(self.field, NetworkField)
+        return isinstance(self.field, NetworkField) or self.field.conditional
 
 
 class Run(Cell):
@@ -57,8 +64,8 @@ class Run(Cell):
     def sampling_identity(self) -> dict[str, Any]:
         """Everything that determines the trajectories' numbers. Not how they are computed or measured."""
         keep = {
-            "data", "field", "solver", "nfe", "grid", "shaping", "n_samples", "seed", "energy_split", "batch", "states",
-            "fingerprint", "weights",
+            "data", "field", "solver", "tolerance", "nfe", "guidance", "grid", "shaping", "n_samples", "seed",
+            "energy_split", "batch", "states", "fingerprint", "weights",
         }  # fmt: skip
         return self.model_dump(mode="json", include=keep)
 
@@ -87,14 +94,16 @@ def cells(study: Study) -> Iterator[Cell]:
         for field in experiment.fields:
             for solver in s.solvers:
                 for nfe in s.nfe:
-                    for shaping in s.shapings:
+                    for guidance, shaping in itertools.product(s.guidance, s.shapings):
                         yield Cell(
                             experiment=experiment.name,
-                            label=_label(experiment, field, solver, nfe, shaping),
+                            label=_label(experiment, field, solver, nfe, guidance, shaping),
                             data=experiment.data,
                             field=field,
                             solver=solver,
+                            tolerance=s.tolerance if solver == "dopri5" else None,
                             nfe=nfe,
+                            guidance=guidance,
                             grid=s.grid,
                             shaping=shaping,
                             n_samples=s.n_samples,
@@ -117,7 +126,9 @@ def twins(study: Study) -> tuple[str, str] | None:
     return None
 
 
-def _label(experiment: Experiment, field: FieldSpec, solver: str, nfe: int, shaping: ShapingSpec) -> str:
+def _label(
+    experiment: Experiment, field: FieldSpec, solver: str, nfe: int, guidance: float, shaping: ShapingSpec
+) -> str:
     """The experiment's name, and whatever it sweeps."""
     parts = [experiment.name]
     s = experiment.sampling
@@ -127,9 +138,21 @@ def _label(experiment: Experiment, field: FieldSpec, solver: str, nfe: int, shap
         parts.append(solver)
     if len(s.nfe) > 1:
         parts.append(f"nfe{nfe}")
+    if len(s.guidance) > 1:
+        parts.append(f"w{guidance:g}")
     if len(s.shapings) > 1:
-        parts.append("plain" if shaping.is_plain else f"kts({shaping.alpha0:g}, {shaping.beta0:g})" + _forms(shaping))
+        parts.append(_shaping(shaping, s.shapings))
     return " ".join(parts)
+
+
+def _shaping(shaping: ShapingSpec, sweep: tuple[ShapingSpec, ...]) -> str:
+    """A shaping in short: its gains, or the place of a given η among those of the sweep."""
+    if shaping.is_plain:
+        return "plain"
+    if shaping.eta is not None:
+        given = [other for other in sweep if other.eta is not None]
+        return "kts(eta)" if len(given) == 1 else f"kts(eta-{given.index(shaping) + 1})"
+    return f"kts({shaping.alpha0:g}, {shaping.beta0:g})" + _forms(shaping)
 
 
 def _forms(shaping: ShapingSpec) -> str:

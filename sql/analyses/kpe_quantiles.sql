@@ -10,8 +10,8 @@ WITH chosen AS (
   FROM samples s JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),
-knn AS (  -- of several k, the smallest
-  SELECT run, sample, arg_min(log_density, parameter) AS log_density
+knn AS (  -- of several, the smallest k, nothing left out
+  SELECT run, sample, arg_min(log_density, (parameter, estimator)) AS log_density
   FROM densities WHERE space = 'data' AND estimator LIKE 'knn%' GROUP BY run, sample
 )
 SELECT

@@ -4,7 +4,7 @@
 -- param study: the study
 -- columns: value of the metric; delta: difference to the plain run with its paired 95 % interval (NULL for the plain run)
 WITH families AS (
-  SELECT m.*, r.alpha0, r.beta0, c.baseline
+  SELECT m.*, r.plain, r.alpha0, r.beta0, c.baseline
   FROM study_runs m JOIN runs r USING (run)
   LEFT JOIN (SELECT DISTINCT run, baseline FROM comparisons) c ON c.run = m.run
   WHERE m.study = $study
@@ -14,7 +14,7 @@ members AS (
   WHERE baseline IS NOT NULL OR run IN (SELECT baseline FROM families)
 )
 SELECT
-  members.run_label, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
+  members.run_label, plain, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
   c.delta, c.low, c.high, s.n
 FROM members
 JOIN scores s ON s.run = members.run

@@ -11,14 +11,21 @@ SELECT
   (manifest->>'$.run.data.prepare.pool')::BIGINT         AS pool,           -- side after pooling; NULL: not pooled
   (manifest->>'$.run.data.prepare.scale')::DOUBLE        AS scale,          -- factor applied last
   manifest->>'$.run.field.kind'                          AS field,          -- exact or network
-  manifest->>'$.run.solver'                              AS solver,         -- euler or heun
-  (manifest->>'$.run.nfe')::BIGINT                       AS nfe,            -- evaluations per sample asked for
+  manifest->>'$.run.field.bridge.kind'                   AS bridge,         -- bridge between noise and data
+  manifest->>'$.run.solver'                              AS solver,         -- euler, midpoint, heun, heun_ke, rk4, dopri5
+  (manifest->>'$.run.tolerance')::DOUBLE                 AS tolerance,      -- of dopri5; NULL for the others
+  (manifest->>'$.run.nfe')::BIGINT                       AS nfe,            -- velocities per sample asked for
+  (manifest->>'$.evaluations')::BIGINT / (manifest->>'$.run.n_samples')::BIGINT AS nfe_spent, -- evaluations per sample made
+  (manifest->>'$.run.guidance')::DOUBLE                  AS guidance,       -- classifier-free guidance scale; 1: none
   manifest->>'$.run.grid'                                AS grid,           -- uniform or cosine
   (manifest->>'$.run.shaping.alpha0')::DOUBLE            AS alpha0,         -- launch gain
   (manifest->>'$.run.shaping.beta0')::DOUBLE             AS beta0,          -- landing gain
   (manifest->>'$.run.shaping.tau')::DOUBLE               AS tau,            -- split of the shaping
   manifest->>'$.run.shaping.launch'                      AS launch,         -- form of the launch
   manifest->>'$.run.shaping.landing'                     AS landing,        -- form of the landing
+  manifest->>'$.run.shaping.eta'                         AS eta,            -- a given gain: formula, or table as JSON
+  ((manifest->>'$.run.shaping.alpha0')::DOUBLE = 0 AND (manifest->>'$.run.shaping.beta0')::DOUBLE = 0
+    AND manifest->>'$.run.shaping.eta' IS NULL)          AS plain,          -- whether nothing is shaped
   (manifest->>'$.run.energy_split')::DOUBLE              AS energy_split,   -- time that parts early from late energy
   (manifest->>'$.run.seed')::BIGINT                      AS seed,           -- of the initial noise
   (manifest->>'$.run.n_samples')::BIGINT                 AS n_samples,      -- samples
@@ -29,6 +36,6 @@ SELECT
   manifest->'$.provenance'                               AS versions,       -- versions and revision, JSON
   manifest->>'$.provenance.git'                          AS git,            -- source revision
   manifest->>'$.trajectories'                            AS trajectories,   -- folder of the Zarr group in the store
-  (manifest->>'$.evaluations')::BIGINT                   AS evaluations,    -- field evaluations made, in batches
+  (manifest->>'$.evaluations')::BIGINT                   AS evaluations,    -- network evaluations made, over all samples
   (manifest->>'$.sampling_seconds')::DOUBLE              AS sampling_seconds -- worker seconds spent sampling [s]
 FROM manifests;

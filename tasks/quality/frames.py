@@ -8,7 +8,10 @@ import pyarrow as pa
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.density import estimator_name
+from kpe_core.sampling.shaping import landing_exponent
+from kpe_core.stages.probe import PROBED, probe_size
 from kpe_core.stages.tabulate import memorized, table_path
+from kpe_core.stages.theory import is_exact
 from kpe_core.store.schema import SAMPLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
@@ -17,9 +20,16 @@ from kpe_core.study.specs import KnnDensity
 from tasks.quality.gaps import not_finite, relative_gap, share
 from tasks.quality.states import states_frame
 from tasks.quality.steps import steps_frame
+from tasks.quality.theory import theory_frame
 
 SEMANTIC = ("score", "margin", "predicted")
-UNIT_METRICS = ("f_mem", "precision", "recall", "accuracy")
+RANGES = {
+    **dict.fromkeys(("f_mem", "precision", "recall", "coverage", "accuracy"), (0.0, 1.0)),
+    **dict.fromkeys(("kpe", "density"), (0.0, np.inf)),
+    "kpe_bias": (-1.0, np.inf),
+    "kpe_rank": (-1.0, 1.0),
+}
+"""Of scores that have one."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Facts:
     """What a run's data and plan say, beside its spec."""
 
     n_points: int
+    n_train: int
     n_classes: int
 
 
@@ -53,14 +64,16 @@ def evidence(store: Store, run: Run) -> Evidence:
     features = store.read_table(table_path(run, "features")) if run.measure.classifier is not None else None
     scores = store.read_table(table_path(run, "scores")).to_pandas()
     densities = store.read_table(table_path(run, "densities")).to_pandas()
+    theory = store.read_table(table_path(run, "theory")).to_pandas() if is_exact(run) else None
     return Evidence(
-        Facts(prepared.n_points, prepared.n_classes),
+        Facts(prepared.n_points, len(prepared.train), prepared.n_classes),
         {
             "samples": samples_frame(run, samples, features, prepared),
             "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
             "densities": densities_frame(run, densities, samples),
             "states": states_frame(run, trajectories, samples, prepared),
             "scores": scores_frame(run, scores, table),
+            **({} if theory is None else {"theory": theory_frame(run, theory)}),
             "shards": shards_frame(run, trajectories),
         },
     )
@@ -71,9 +84,6 @@ def samples_frame(run: Run, samples: pd.DataFrame, features: pa.Table | None, pr
     required = [f.name for f in SAMPLES if not f.nullable and f.name != "run"]
     required += list(SEMANTIC) if features is not None else []
     needed = 0.5 * samples["displacement"] ** 2
-    if run.solver == "heun":
-        # Heun moves by an average of two velocities, and kpe counts the first one's: they differ as the quadrature does
-        needed = needed - samples["kpe_error"]
     nearest = pd.Series(prepared.point_labels).reindex(samples["nearest"]).to_numpy()
     frame = samples.assign(
         not_finite=not_finite(samples, required),
@@ -114,6 +124,7 @@ def densities_frame(run: Run, densities: pd.DataFrame, samples: pd.DataFrame) ->
         not_finite=np.where(allowed, "", named),
         sample_exists=densities["sample"].isin(samples["sample"]),
         estimator_asked=np.array([spec is not None for spec in specs], dtype=bool),
+        parameter_right=(densities["parameter"] > 0) == (densities["estimator"] != "truth"),
     )
 
 
@@ -126,13 +137,17 @@ def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFr
     again = {"f_mem": memorized(run, samples).mean(), "kpe": np.mean(samples["kpe"].to_numpy())}
     value = scores["value"]
     recomputed = [again.get(metric, said) for metric, said in zip(scores["metric"], value, strict=True)]
-    high = np.where(scores["metric"].isin(UNIT_METRICS), 1.0, np.inf)
-    low = np.where(scores["metric"].isin((*UNIT_METRICS, "kpe")), 0.0, -np.inf)
+    ranges = [RANGES.get(metric, (-np.inf, np.inf)) for metric in scores["metric"]]
+    low, high = np.reshape(ranges, (-1, 2)).T
+    metric = scores["metric"]
     return scores.assign(
         not_finite=not_finite(scores, ["value", "n"]),
         recomputed_gap=relative_gap(value, recomputed),
         in_range=(value >= low) & (value <= high),
-        accuracy=value.where(scores["metric"] == "accuracy"),
+        n_right=scores["n"] == np.where(metric.isin(PROBED), probe_size(run), run.n_samples),
+        accuracy=value.where(metric == "accuracy"),
+        kpe_bias=value.where(metric == "kpe_bias"),
+        landing=np.where(metric == "kpe", landing_exponent(run.shaping), np.nan),
     )
 
 

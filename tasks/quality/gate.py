@@ -17,7 +17,7 @@ from tasks.quality.words import check_row
 FOLDER = "quality/docs"
 NAMED = 5
 """Failing rows named in a message."""
-KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "shards": ["batch"]}
+KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "theory": ["step"], "shards": ["batch"]}
 """What names a row of a frame, where it is not the sample alone."""
 
 

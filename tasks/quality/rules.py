@@ -3,10 +3,15 @@
 An ``error`` keeps a run from SQL, so it is only ever something that holds for every right run, however small or odd.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kpe_core.fields.bridges import bridge
 from kpe_core.measure.density import estimator_name
+from kpe_core.measure.fidelity import fidelity_metrics
+from kpe_core.stages.probe import PROBED, is_probed
+from kpe_core.stages.theory import is_exact, shows_growth
 from kpe_core.store.trajectories import kept_states
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import ExactField
@@ -16,7 +21,8 @@ Severity = Literal["error", "warning"]
 
 ROUNDING = 1e-9
 """Relative; float64 sums over the steps in another order stay far below."""
-HEUN_ROUNDING = 1e-6
+ADAPTIVE_SLACK = 100
+"""Times the tolerance of one step that many steps may add up to."""
 SINGLE = 1e-6
 """States are stored in float32."""
 IMPROBABLE = 1e-4
@@ -37,10 +43,11 @@ def rules(run: Run, facts: Facts) -> dict[str, list[Rule]]:
     """By frame, everything expected of ``run``; what does not apply to it is left out."""
     return {
         "samples": _samples(run, facts),
-        "steps": _steps(run),
+        "steps": _steps(run, facts),
         "densities": _densities(run),
         "states": _states(run),
-        "scores": _scores(run),
+        "scores": _scores(run, facts),
+        **({"theory": _theory(run)} if is_exact(run) else {}),
         "shards": _shards(run),
     }
 
@@ -53,8 +60,7 @@ def _samples(run: Run, facts: Facts) -> list[Rule]:
         _between("kpe is not negative", "kpe", low=0),
         _between("early and late energy add up to kpe", "energy_sum_gap", high=ROUNDING),
         _between("early energy is a part of kpe", "early_share", low=-ROUNDING, high=1 + ROUNDING),
-        _energy_bound(run),
-        _between("the path is at least as long as the displacement", "path_excess", high=ROUNDING),
+        *_path_bounds(run),
         _between("peak power is reached before t = 1", "peak_t", low=0, high=1, strict_max=True),
         _between("distances to training points are not negative", "d1", low=0),
         _at_most("the nearest training point is nearer than the second nearest", "d1", "d2"),
@@ -80,15 +86,18 @@ def _samples(run: Run, facts: Facts) -> list[Rule]:
     return [*found, _between(rough, "error_share", high=0.01, mostly=0.95, severity="warning")]
 
 
-def _energy_bound(run: Run) -> Rule:
-    if run.solver == "heun":
-        text = "kpe is at least half the squared displacement, but for its quadrature error"
-        # not a theorem for a few coarse steps, so it cannot keep a run from being seen
-        return _between(text, "bound_excess", high=HEUN_ROUNDING, severity="warning")
-    return _between("kpe is at least half the squared displacement", "bound_excess", high=ROUNDING)
+def _path_bounds(run: Run) -> list[Rule]:
+    """Theorems for every explicit solver; the adaptive one keeps to them within its tolerance."""
+    slack = ROUNDING if run.tolerance is None else ADAPTIVE_SLACK * run.tolerance
+    severity: Severity = "error" if run.tolerance is None else "warning"
+    return [
+        _between("kpe is at least half the squared displacement", "bound_excess", high=slack, severity=severity),
+        _between("the path is at least as long as the displacement", "path_excess", high=slack, severity=severity),
+        _between("straightness lies between 0 and 1", "straightness", low=0, high=1 + slack, severity=severity),
+    ]
 
 
-def _steps(run: Run) -> list[Rule]:
+def _steps(run: Run, facts: Facts) -> list[Rule]:
     found = [
         *_identity(run, run.n_samples, own_run=False),
         _between("rows belong to this run", "foreign_rows", low=0, high=0),
@@ -98,11 +107,11 @@ def _steps(run: Run) -> list[Rule]:
         _between("every value of a step is finite", "not_finite", low=0, high=0),
         _between("times, durations and gains are the spec's", "grid_gap", high=ROUNDING),
         _between("power is not negative", "min_power", low=0),
-        _between("cumulative energy never falls", "smallest_rise", low=0),
+        _between("cumulative energy never falls", "smallest_rise", low=0 if run.tolerance is None else -run.tolerance),
         _between("cumulative energy ends at kpe", "last_gap", high=ROUNDING),
         _between("kpe is the sum over the steps", "kpe_gap", high=ROUNDING),
-        _between("raw kpe is the sum over the steps", "kpe_raw_gap", high=ROUNDING),
-        _between("early energy is the sum over the steps before the split", "kpe_early_gap", high=ROUNDING),
+        _between("the left sum is that of the steps' powers", "kpe_left_gap", high=ROUNDING),
+        _between("early energy is that of the steps before the split", "kpe_early_gap", high=ROUNDING),
         _between("peak power is the largest of the steps", "peak_power_gap", high=ROUNDING),
     ]
     if isinstance(run.field, ExactField):
@@ -111,6 +120,17 @@ def _steps(run: Run) -> list[Rule]:
             _between(given, "posterior_given", low=run.steps, high=run.steps),
             _between("posterior weights are positive", "posterior_low", low=0, strict_min=True),
             _between("posterior weights are at most 1", "posterior_high", high=1 + ROUNDING),
+            _between(
+                "each step of an exact field has its posterior's entropy",
+                "entropy_given",
+                low=run.steps,
+                high=run.steps,
+            ),
+            _between("entropies are not negative", "entropy_low", low=0),
+            _between(
+                "entropies are at most that of equal weights", "entropy_high", high=math.log(facts.n_points) + ROUNDING
+            ),
+            _between("each step of an exact field has its log density", "density_given", low=run.steps, high=run.steps),
         ]
     return found
 
@@ -125,7 +145,7 @@ def _densities(run: Run) -> list[Rule]:
         _true("densities belong to samples that exist", "sample_exists"),
         _true("estimators are the ones asked for", "estimator_asked", f"one of: {names}"),
         _finite("log densities are finite, but for exact copies"),
-        _between("bandwidths and neighbour counts are positive", "parameter", low=0, strict_min=True),
+        _true("bandwidths and neighbour counts are positive, and the truth has neither", "parameter_right"),
     ]
 
 
@@ -147,24 +167,58 @@ def _states(run: Run) -> list[Rule]:
     ]
 
 
-def _scores(run: Run) -> list[Rule]:
-    semantic = ["score", "margin", "frechet", "precision", "recall", "accuracy"]
-    metrics = sorted(["f_mem", "kpe", *(semantic if run.measure.classifier is not None else [])])
+def _scores(run: Run, facts: Facts) -> list[Rule]:
+    metrics = ["f_mem", "kpe"]
+    if run.measure.classifier is not None:
+        compared = fidelity_metrics(facts.n_train, run.n_samples, run.measure.classifier.features)
+        metrics += ["score", "margin", "accuracy", *compared]
+    if is_probed(run):
+        metrics += PROBED
+    if shows_growth(run):
+        metrics += ["growth", "growth_theory"]
+    metrics.sort()
     expected = {"column": "metric", "value_set": metrics}
     found = [
         Rule("every metric is there", "ExpectColumnDistinctValuesToEqualSet", expected, ", ".join(metrics)),
         _unique("no metric appears twice", "metric"),
         _own_run(run),
         _finite("every metric is finite"),
-        _true("metrics lie in their range", "in_range", "shares in [0, 1], energies ≥ 0"),
+        _true(
+            "metrics lie in their range", "in_range", "shares in [0, 1], energies and densities ≥ 0, ranks in [−1, 1]"
+        ),
         _at_most("intervals are the right way round", "low", "high"),
-        _between("metrics are computed from every sample", "n", low=run.n_samples, high=run.n_samples),
+        _true("metrics are computed from every sample, the probe's from its own", "n_right"),
         _between("f_mem and mean kpe are those of the samples", "recomputed_gap", high=ROUNDING),
     ]
     if run.measure.classifier is not None:
         weak = "the classifier is right on 90 % of the held-out images"
         found.append(_between(weak, "accuracy", low=0.9, severity="warning"))
+    if is_probed(run):
+        close = "mean energy agrees with the adaptive solver's within 1 %"
+        found.append(_between(close, "kpe_bias", low=-0.01, high=0.01, severity="warning"))
+    if isinstance(run.field, ExactField) and not run.shaping.is_plain:
+        gentle = "landing, 1 − η(1), is gentle enough for the exact field's energy to have a limit as steps are added"
+        limit = 1 - 0.5 / bridge(run.field.bridge).closing_order
+        found.append(_between(gentle, "landing", high=limit, strict_max=True, severity="warning"))
     return found
+
+
+def _theory(run: Run) -> list[Rule]:
+    return [
+        _rows("no row is missing, none too many", run.steps),
+        _own_run(run),
+        _between("steps are numbered from 0", "step", low=0, high=run.steps - 1),
+        _unique("no step appears twice", "step"),
+        _finite("every share and every prediction is finite"),
+        _between("times are the grid's", "grid_gap", high=ROUNDING),
+        _between("shares lie between 0 and 1", "share_50", low=0, high=1),
+        _at_most("no more samples have a weight above 0.9 than above ½", "share_90", "share_50"),
+        _at_most("no more samples have a weight above 0.99 than above 0.9", "share_99", "share_90"),
+        _between("shares are not negative", "share_99", low=0),
+        _between("the predicted slope is not negative", "slope_theory", low=0),
+        _between("the predicted R² lies between 0 and 1", "r2_theory", low=0, high=1, strict_min=True),
+        _between("R², where there is one, lies between 0 and 1", "r2", low=0, high=1 + ROUNDING),
+    ]
 
 
 def _shards(run: Run) -> list[Rule]:

@@ -15,7 +15,7 @@ from tasks.quality.gaps import never_nan, relative_gap
 BLOCK_ROWS = 500_000
 """Steps held in memory at once."""
 
-_AGAIN = ("kpe", "kpe_raw", "kpe_early", "peak_power")
+_AGAIN = ("kpe", "kpe_left", "peak_power")
 
 
 def steps_frame(run: Run, parquet: bytes, samples: pd.DataFrame) -> pd.DataFrame:
@@ -28,7 +28,10 @@ def steps_frame(run: Run, parquet: bytes, samples: pd.DataFrame) -> pd.DataFrame
     for name in _AGAIN:
         frame[f"{name}_gap"] = relative_gap(frame[name], said[name])
     frame["last_gap"] = relative_gap(frame["last"], said["kpe"])
-    return frame.drop(columns=[*_AGAIN, "last"])
+    # Within the one step that holds the split, solvers divide the energy differently.
+    early = said["kpe_early"].clip(frame["before_split"].to_numpy(), frame["begun_before_split"].to_numpy())
+    frame["kpe_early_gap"] = relative_gap(early, said["kpe_early"])
+    return frame.drop(columns=[*_AGAIN, "last", "before_split", "begun_before_split"])
 
 
 def _block(parquet: bytes, start: int, size: int, first: bool, last: bool) -> pd.DataFrame:
@@ -45,18 +48,20 @@ def _summary(run: Run, steps: pd.DataFrame) -> pd.DataFrame:
     t, dt, eta, power = (steps[name].to_numpy() for name in ("t", "dt", "eta", "power"))
     effective = power * eta**2
     drift = [t - times[step], dt - np.diff(times)[step], eta - gain(run.shaping, times)[step]]
-    posterior = steps["posterior_max"].to_numpy(dtype=np.float64, na_value=np.nan)
+    told = ("posterior_max", "posterior_entropy", "log_density")
+    posterior, entropy, density = (steps[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in told)
     columns = pd.DataFrame({
         "sample": steps["sample"],
         "foreign_rows": steps["run"] != run.run_id,
         "rows": 1,
         "repeated": steps.duplicated(["sample", "step"]),
         "misnumbered": steps["step"] != step,
-        "not_finite": ~np.isfinite(steps[["t", "dt", "eta", "power", "cumulative_kpe"]].to_numpy()).all(axis=1),
+        "not_finite": ~np.isfinite(steps[["t", "dt", "eta", "power", "energy", "cumulative_kpe"]].to_numpy()).all(axis=1),
         "grid_gap": never_nan(np.max(np.abs(drift), axis=0)) if len(steps) else [],
-        "kpe": 0.5 * effective * dt,
-        "kpe_raw": 0.5 * power * dt,
-        "kpe_early": 0.5 * effective * np.clip(run.energy_split - t, 0.0, dt),
+        "kpe": steps["energy"],
+        "kpe_left": 0.5 * effective * dt,
+        "before_split": np.where(times[step + 1] <= run.energy_split, steps["energy"], 0.0),
+        "begun_before_split": np.where(times[step] < run.energy_split, steps["energy"], 0.0),
         "peak_power": effective,
         "min_power": power,
         "smallest_rise": steps.groupby("sample", sort=False)["cumulative_kpe"].diff().fillna(0.0),
@@ -64,11 +69,16 @@ def _summary(run: Run, steps: pd.DataFrame) -> pd.DataFrame:
         "posterior_low": posterior,
         "posterior_high": posterior,
         "posterior_given": np.isfinite(posterior),
+        "entropy_low": entropy,
+        "entropy_high": entropy,
+        "entropy_given": np.isfinite(entropy),
+        "density_given": np.isfinite(density),
     })  # fmt: skip
-    sums = ["foreign_rows", "rows", "repeated", "misnumbered", "not_finite", "kpe", "kpe_raw", "kpe_early"]
+    sums = ["foreign_rows", "rows", "repeated", "misnumbered", "not_finite", "kpe", "kpe_left"]
+    sums += ["before_split", "begun_before_split", "posterior_given", "entropy_given", "density_given"]
     how = {
-        **dict.fromkeys([*sums, "posterior_given"], "sum"), "last": "last",
-        **dict.fromkeys(["grid_gap", "peak_power", "posterior_high"], "max"),
-        **dict.fromkeys(["min_power", "smallest_rise", "posterior_low"], "min"),
+        **dict.fromkeys(sums, "sum"), "last": "last",
+        **dict.fromkeys(["grid_gap", "peak_power", "posterior_high", "entropy_high"], "max"),
+        **dict.fromkeys(["min_power", "smallest_rise", "posterior_low", "entropy_low"], "min"),
     }  # fmt: skip
     return columns.groupby("sample", as_index=False).agg(how)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from kpe_core.identity import FORMAT_VERSION
 from kpe_core.store.store import Store
 
 Kpe = Callable[..., str]
@@ -85,7 +86,7 @@ def test_store_path_is_a_file(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> 
 
 def test_store_of_other_numerics(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
     Store.create_or_open(str(tmp_path))
-    (tmp_path / "store.json").write_text(json.dumps({"format": 1, "numerics": 999}))
+    (tmp_path / "store.json").write_text(json.dumps({"format": FORMAT_VERSION, "numerics": 999}))
     assert "numerics version 999" in mistake("run", str(tiny_file), "--store", str(tmp_path))
 
 

@@ -1,10 +1,14 @@
 """The class-conditional network and what it is to the sampler."""
 
 import math
+from unittest import mock
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from kpe_core.fields import network as module
 from kpe_core.fields.network import TIME_FREQUENCIES, NetworkVelocity, VelocityMLP, time_features
 from kpe_core.fields.training import build
 from kpe_core.study.specs import NetworkField
@@ -27,13 +31,54 @@ def test_time_features_are_sines_and_cosines_from_1_to_1000_rad() -> None:
     assert last.tolist() == pytest.approx([math.sin(500), math.cos(500)])
 
 
+def forward(network: VelocityMLP, x: torch.Tensor, t: float, label: torch.Tensor) -> torch.Tensor:
+    """The network as training calls it: a time and a class to every row."""
+    with torch.no_grad():
+        return network(x, torch.full((len(x),), t), label)
+
+
 def test_field_is_the_network_at_one_time() -> None:
     network = tiny()
+    before = X.clone()
     here = NetworkVelocity(network).evaluate(X.double(), 0.3, LABEL)
-    assert torch.equal(here.velocity, network(X, torch.full((5,), 0.3), LABEL))
-    assert here.velocity.dtype == torch.float32
+    assert torch.allclose(here.velocity, forward(network, X, 0.3, LABEL), rtol=0, atol=2e-6)
+    assert here.velocity.dtype == NetworkVelocity.dtype == torch.float32
     assert here.posterior_max is None
     assert not here.velocity.requires_grad
+    assert torch.equal(X, before)
+    assert NetworkVelocity.evaluations == 1
+
+
+@given(
+    n=st.integers(1, 30), dim=st.integers(1, 6), n_classes=st.integers(1, 20), depth=st.integers(0, 3),
+    null=st.booleans(), t=st.floats(0, 1), rows=st.integers(1, 12), seed=st.integers(0, 1000),
+)  # fmt: skip
+@settings(deadline=None, max_examples=60)
+def test_the_way_through_at_one_time_is_forward_but_for_rounding(
+    n: int, dim: int, n_classes: int, depth: int, null: bool, t: float, rows: int, seed: int
+) -> None:
+    """Whatever the number of rows, classes and parts, and whichever classes occur; biases and scales are not trivial."""
+    torch.manual_seed(seed)
+    network = VelocityMLP(dim, n_classes, 16, depth, null_label=null).eval()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.2 * torch.randn_like(p))
+    x, label = torch.randn(n, dim), torch.randint(n_classes + null, (n,))
+    with mock.patch.object(module, "CACHED", 16 * rows):
+        fast = NetworkVelocity(network).evaluate(x, t, label).velocity
+    slow = forward(network, x, t, label)
+    assert fast.numpy() == pytest.approx(slow.numpy(), abs=2e-5 * max(1.0, slow.abs().max().item()))
+
+
+def test_a_large_batch_at_real_width_agrees_row_by_row() -> None:
+    torch.manual_seed(0)
+    network = VelocityMLP(7, 10, 256, 2).eval()
+    x, label = 3 * torch.randn(1300, 7), torch.randint(10, (1300,))
+    slow = forward(network, x, 0.77, label)
+    fast = NetworkVelocity(network).evaluate(x, 0.77, label).velocity
+    assert torch.allclose(fast, slow, rtol=0, atol=3e-6)
+    backwards = NetworkVelocity(network).evaluate(x.flip(0), 0.77, label.flip(0)).velocity.flip(0)
+    assert torch.allclose(backwards, fast, rtol=0, atol=3e-6)
 
 
 def test_depends_on_state_time_and_class() -> None:
@@ -59,3 +104,19 @@ def test_exists_at_t_1_and_needs_labels() -> None:
     assert field.evaluate(X, 1.0, LABEL).velocity.isfinite().all()
     with pytest.raises(ValueError, match="needs labels"):
         field.evaluate(X, 0.5, None)
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_a_class_that_does_not_exist_is_refused(rows: int, wrong: int) -> None:
+    with pytest.raises(IndexError):
+        NetworkVelocity(tiny()).evaluate(X[:rows], 0.5, torch.full((rows,), wrong))
+
+
+def test_no_label_is_the_null_label_where_it_was_trained() -> None:
+    network = build(TINY.model_copy(update={"label_dropout": 0.1}), dim=4, n_classes=3)
+    assert network.embed_label.num_embeddings == 4
+    field = NetworkVelocity(network)
+    unconditional = field.evaluate(X, 0.3, None).velocity
+    assert torch.allclose(unconditional, forward(network, X, 0.3, torch.full((5,), 3)), rtol=0, atol=2e-6)
+    assert not torch.allclose(unconditional, field.evaluate(X, 0.3, LABEL).velocity, atol=1e-3)

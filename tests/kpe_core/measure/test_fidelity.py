@@ -1,94 +1,72 @@
-"""Fréchet distance and precision/recall against closed forms and literal transcriptions."""
+"""All fidelity metrics together: which there are, what their intervals say, and what they see."""
 
 import numpy as np
 import pytest
-from scipy import linalg
 
-from kpe_core.measure.fidelity import frechet, moments, precision_recall
+from kpe_core.measure.bootstrap import Resamples
+from kpe_core.measure.fidelity import fidelity, fidelity_differences, fidelity_metrics
+from kpe_core.measure.frechet import Features, frechet, moments
 
-
-def random_moments(seed: int, f: int = 6, rank: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    a = rng.normal(size=(f, rank or f))
-    return rng.normal(size=f), a @ a.T
+ALL = ("frechet", "frechet_infinite", "kid", "precision", "recall", "density", "coverage")
 
 
-def test_commuting_gaussians_in_closed_form() -> None:
-    """‖μ_a − μ_b‖² + Σ (√a − √b)² for diagonal covariances."""
-    a = (np.array([0.0, 0.0]), np.diag([4.0, 9.0]))
-    b = (np.array([3.0, 4.0]), np.diag([1.0, 16.0]))
-    assert frechet(a, b) == pytest.approx(25 + (2 - 1) ** 2 + (3 - 4) ** 2)
+def normal(seed: int, n: int = 200, f: int = 8) -> Features:
+    return np.random.default_rng(seed).normal(size=(n, f)).astype(np.float32)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_agrees_with_scipys_matrix_root(seed: int) -> None:
-    a, b = random_moments(seed), random_moments(seed + 100)
-    root = linalg.sqrtm(a[1] @ b[1]).real
-    expected = np.sum((a[0] - b[0]) ** 2) + np.trace(a[1] + b[1] - 2 * root)
-    assert frechet(a, b) == pytest.approx(expected, rel=1e-9)
-    assert frechet(b, a) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize(
+    ("n_real", "n_generated", "metrics"),
+    [
+        (200, 200, ALL),
+        (200, 64, ALL),
+        (200, 63, (ALL[0], *ALL[2:])),
+        (200, 6, (ALL[0], *ALL[2:])),
+        (200, 5, ()),
+        (5, 9, ()),
+    ],
+)
+def test_small_sets_have_fewer_metrics_and_never_a_wrong_one(
+    n_real: int, n_generated: int, metrics: tuple[str, ...]
+) -> None:
+    assert fidelity_metrics(n_real, n_generated, 8) == metrics
+    found = fidelity(normal(0, n_real), normal(1, n_generated), Resamples(n_generated, 100, 0))
+    assert tuple(found) == metrics
+    assert all(np.isfinite(interval.value) for interval in found.values())
 
 
-@pytest.mark.parametrize("rank", [2, 6])
-def test_of_a_set_with_itself_is_zero_also_when_singular(rank: int) -> None:
-    a = random_moments(0, rank=rank)
-    assert frechet(a, a) == pytest.approx(0.0, abs=1e-6)
+def test_intervals_hold_their_values() -> None:
+    found = fidelity(normal(0), 1.1 * normal(1), Resamples(200, 300, 0))
+    assert [name for name, i in found.items() if np.isnan(i.low) or np.isnan(i.high)] == ["recall"]
+    assert all(i.low < i.value < i.high for name, i in found.items() if name != "recall")
 
 
-def test_weights_count_rows() -> None:
-    """What makes a bootstrap resample cheap: counts instead of copies."""
-    features = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    counts = np.random.default_rng(1).multinomial(40, np.full(40, 1 / 40))
-    mean, covariance = moments(features, counts.astype(float))
-    expected = moments(np.repeat(features, counts, axis=0))
-    assert mean == pytest.approx(expected[0])
-    assert covariance == pytest.approx(expected[1])
+def test_frechet_interval_is_centred_on_the_plain_distance() -> None:
+    real, generated = normal(0), 1.1 * normal(1)
+    found = fidelity(real, generated, Resamples(200, 300, 0))["frechet"]
+    assert found.value == pytest.approx(frechet(moments(real), moments(generated)), rel=1e-9)
+    assert found.high - found.value == pytest.approx(found.value - found.low)
 
 
-def test_moments_are_mean_and_unbiased_covariance() -> None:
-    mean, covariance = moments(np.array([[0, 0], [2, 4]], dtype=np.float32))
-    assert mean.tolist() == [1.0, 2.0]
-    assert covariance.tolist() == [[2.0, 4.0], [4.0, 8.0]]
+def test_a_worse_generator_is_worse_by_every_metric() -> None:
+    real = normal(0)
+    good, bad = (fidelity(real, x, Resamples(200, 100, 0)) for x in (normal(1), 0.5 * normal(1) + 1.5))
+    assert all(bad[name].value > good[name].value for name in ("frechet", "frechet_infinite", "kid"))
+    assert all(bad[name].value < good[name].value for name in ("precision", "recall", "density", "coverage"))
 
 
-def test_identical_sets_cover_each_other() -> None:
-    features = np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
-    assert precision_recall(features, features) == (1.0, 1.0)
+def test_is_the_same_every_time() -> None:
+    once, again = (fidelity(normal(0), normal(1), Resamples(200, 100, 5)) for _ in range(2))
+    assert str(once) == str(again)
 
 
-def test_distant_sets_do_not_touch() -> None:
-    features = np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
-    assert precision_recall(features, features + 100) == (0.0, 0.0)
-
-
-def test_a_collapsed_generator_is_precise_but_does_not_recall() -> None:
-    real = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
-    collapsed = real[[0]] + 0.01 * np.random.default_rng(1).normal(size=(100, 8)).astype(np.float32)
-    precision, recall = precision_recall(real, collapsed)
-    assert precision == 1.0
-    assert recall < 0.02
-
-
-@pytest.mark.parametrize("k", [1, 3])
-def test_is_the_papers_definition(k: int) -> None:
-    rng = np.random.default_rng(5)
-    real, fake = rng.normal(size=(60, 4)).astype(np.float32), 0.8 * rng.normal(size=(50, 4)).astype(np.float32) + 0.3
-
-    def share_inside(points: np.ndarray, manifold: np.ndarray) -> float:
-        inside = []
-        for p in points.astype(float):
-            for m in manifold.astype(float):
-                radius = np.sort(np.linalg.norm(manifold - m, axis=1))[k]  # [0] is m itself
-                if np.linalg.norm(p - m) <= radius:
-                    inside.append(True)
-                    break
-        return len(inside) / len(points)
-
-    expected = share_inside(fake, real), share_inside(real, fake)
-    assert 0 < expected[0] < 1
-    assert precision_recall(real, fake, k) == pytest.approx(expected)
-
-
-def test_exact_copies_are_inside_balls_of_radius_zero() -> None:
-    real = 5 * np.random.default_rng(0).normal(size=(200, 32)).astype(np.float32)
-    assert precision_recall(real, np.repeat(real[:10], 20, axis=0)) == (1.0, 10 / 200)
+def test_paired_differences_see_what_two_intervals_do_not() -> None:
+    real, plain = normal(0), normal(1)
+    shaped = plain * 1.05
+    resamples = Resamples(200, 200, 0)
+    a, b = fidelity(real, shaped, resamples), fidelity(real, plain, resamples)
+    found = fidelity_differences(real, shaped, plain, resamples)
+    assert list(found) == ["frechet", "kid"]
+    for name, i in found.items():
+        assert i.value == pytest.approx(a[name].value - b[name].value, abs=1e-9)
+        assert i.high - i.low < 0.5 * (a[name].high - a[name].low)
+    assert fidelity_differences(real, shaped[:4], plain[:4], Resamples(4, 100, 0)) == {}

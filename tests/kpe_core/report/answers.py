@@ -55,7 +55,8 @@ def tradeoff(
     """A row of shaping_tradeoff; a plain run has no delta."""
     low, high = (None, None) if delta is None else (delta - half, delta + half)
     return {
-        "run_label": label, "alpha0": alpha0, "beta0": beta0, "metric": metric, "value": value, "delta": delta,
+        "run_label": label, "plain": alpha0 == 0 and beta0 == 0,
+        "alpha0": alpha0, "beta0": beta0, "metric": metric, "value": value, "delta": delta,
         "low": low, "high": high, "n": n,
     }  # fmt: skip
 

@@ -1,88 +1,88 @@
-"""Gaussian data, where everything is known: the field, its paths, their energy. Orders of convergence are measured.
-
-For data N(μ, s² I), x_t is N(t μ, σ² I) with σ² = t² s² + (1 − t)², and E[x1 − x0 | x_t = x] is linear in x:
-
-    v(x, t) = μ + σ̇/σ (x − t μ),   x(t) = t μ + σ x0,   x(1) = μ + s x0,
-    E(x0) = ½ ∫ ‖μ + σ̇ x0‖² dt = ½ (‖μ‖² + 2 (s − 1) μ·x0 + ‖x0‖² (1 + s² − π s/2)).
-"""
-
-from typing import Literal
+"""Gaussian data, where everything is known: the field, its paths, their energy. Orders of convergence are measured."""
 
 import numpy as np
 import pytest
 import torch
 from scipy import integrate
-from torch import Tensor
 
-from kpe_core.fields.base import Evaluation
-from kpe_core.sampling.energy import energies
 from kpe_core.sampling.grids import time_grid
-from kpe_core.sampling.noise import initial_noise
-from kpe_core.sampling.sampler import trajectory
+from kpe_core.sampling.path import Path
+from kpe_core.sampling.sampler import Course
+from tests.kpe_core.sampling.known import MU, X0, Formula, Grid, S, course, gaussian_energy, gaussian_flow, walk
 
-MU = np.array([1.5, -0.5])
-S = 0.4
-X0 = initial_noise(1, 0, 50, 2)
-
-
-class GaussianField:
-    dtype = torch.float64
-    singular_at_one = False
-
-    def evaluate(self, x: Tensor, t: float, label: Tensor | None) -> Evaluation:
-        mu = torch.from_numpy(MU)
-        variance = (t * S) ** 2 + (1 - t) ** 2
-        return Evaluation(mu + (t * S**2 - (1 - t)) / variance * (x - t * mu))
+ORDERS = [("euler", 1, 200), ("midpoint", 2, 100), ("heun", 2, 100), ("heun_ke", 2, 100), ("rk4", 4, 160)]
+START = torch.from_numpy(X0)
 
 
-def endpoint_and_energy(
-    solver: Literal["euler", "heun"], steps: int, grid: Literal["uniform", "cosine"] = "uniform"
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    times, eta = time_grid(grid, steps), np.ones(steps + 1)
-    taken = list(trajectory(GaussianField(), torch.from_numpy(X0), None, times, eta, solver))
-    e = energies(torch.stack([s.power for s in taken], dim=1).numpy(), times, eta, 0.6)
-    return taken[-1].state.numpy(), e.kpe, e.kpe_error
+def flow(solver: str, steps: int, grid: Grid = "uniform") -> Path:
+    return walk(Formula(gaussian_flow), course(solver, steps, grid), START)
 
 
-def true_energy(x0: np.ndarray) -> np.ndarray:
-    spread = 1 + S**2 - np.pi * S / 2
-    return 0.5 * (MU @ MU + 2 * (S - 1) * (x0 @ MU) + np.square(x0).sum(axis=1) * spread)
-
-
-def test_closed_form_energy_is_the_integral() -> None:
+@pytest.mark.parametrize("upto", [0.25, 0.6, 1.0])
+def test_closed_form_energy_is_the_integral(upto: float) -> None:
     def power(t: float) -> float:
         sigma_dot = (t * S**2 - (1 - t)) / np.sqrt((t * S) ** 2 + (1 - t) ** 2)
         return float(np.square(MU + sigma_dot * X0[0]).sum())
 
-    assert true_energy(X0[:1])[0] == pytest.approx(0.5 * integrate.quad(power, 0, 1)[0], rel=1e-10)
+    assert gaussian_energy(X0[:1], upto)[0] == pytest.approx(0.5 * integrate.quad(power, 0, upto)[0], rel=1e-10)
 
 
-@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("heun", 2)])
 @pytest.mark.parametrize("grid", ["uniform", "cosine"])
-def test_endpoint_converges_at_the_solvers_order(
-    solver: Literal["euler", "heun"], order: int, grid: Literal["uniform", "cosine"]
-) -> None:
-    truth = MU + S * X0
-    error = [np.abs(endpoint_and_energy(solver, n, grid)[0] - truth).max() for n in (200, 400)]
-    assert np.log2(error[0] / error[1]) == pytest.approx(order, abs=0.1)
-    assert error[1] < 0.01
+@pytest.mark.parametrize(("solver", "order", "steps"), ORDERS)
+def test_endpoint_and_energy_converge_at_the_solvers_order(solver: str, order: int, steps: int, grid: Grid) -> None:
+    coarse, fine = (flow(solver, n, grid) for n in (steps, 2 * steps))
+    end, energy = MU + S * X0, gaussian_energy(X0)
+    ends = [np.abs(path.x1.numpy() - end).max() for path in (coarse, fine)]
+    energies = [np.abs(path.energies.kpe - energy).max() for path in (coarse, fine)]
+    # On this linear flow the midpoint rule ends an order better than it must.
+    assert np.log2(ends[0] / ends[1]) == pytest.approx(3 if solver == "midpoint" else order, abs=0.15)
+    assert np.log2(energies[0] / energies[1]) == pytest.approx(order, abs=0.15)
+    assert ends[1] < 0.01
+    assert energies[1] < 0.02 * energy.mean()
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun"])
-def test_energy_converges_at_first_order(solver: Literal["euler", "heun"]) -> None:
-    """The left Riemann sum is of order 1, whatever the order of the path beneath it."""
-    error = [np.abs(endpoint_and_energy(solver, n)[1] - true_energy(X0)).max() for n in (200, 400)]
-    assert np.log2(error[0] / error[1]) == pytest.approx(1, abs=0.1)
-    assert error[1] / true_energy(X0).mean() < 0.01
+@pytest.mark.parametrize(("solver", "order", "steps"), ORDERS)
+def test_so_they_do_under_a_smooth_gain(solver: str, order: int, steps: int) -> None:
+    """Whether η multiplies stage by stage or, as in [KE], on the mean."""
+
+    def shaped(name: str, n: int) -> Path:
+        return walk(
+            Formula(gaussian_flow), Course(time_grid("uniform", n), lambda t: 1 + 0.3 * np.cos(4 * t), name), START
+        )
+
+    coarse, fine, truth = shaped(solver, steps), shaped(solver, 2 * steps), shaped("rk4", 1500)
+    ends = [np.abs((path.x1 - truth.x1).numpy()).max() for path in (coarse, fine)]
+    energies = [np.abs(path.energies.kpe - truth.energies.kpe).max() for path in (coarse, fine)]
+    assert np.log2(ends[0] / ends[1]) == pytest.approx(order, abs=0.2)
+    assert np.log2(energies[0] / energies[1]) == pytest.approx(order, abs=0.25)
 
 
-def test_error_estimate_sees_the_quadrature() -> None:
-    """On an accurate path (Heun), |fine − coarse| is the left sum's own error to first order."""
-    _, kpe, estimate = endpoint_and_energy("heun", 400)
-    assert estimate == pytest.approx(np.abs(kpe - true_energy(X0)), rel=0.1, abs=1e-4)
+def test_early_energy_is_the_integral_up_to_the_split() -> None:
+    path = flow("rk4", 100)
+    assert path.energies.kpe_early == pytest.approx(gaussian_energy(X0, 0.6), rel=1e-7)
+    assert path.energies.kpe_late == pytest.approx(gaussian_energy(X0) - gaussian_energy(X0, 0.6), rel=1e-6)
 
 
-def test_heun_energy_never_undercuts_the_straight_line() -> None:
+@pytest.mark.parametrize("solver", ["midpoint", "heun", "rk4"])
+def test_sums_over_the_grid_converge_at_their_own_order(solver: str) -> None:
+    """Left at 1, trapezoid at 2, whatever the path beneath them; Simpson at the path's."""
+    truth, paths = gaussian_energy(X0), {"midpoint": 3, "heun": 2, "rk4": 4}
+    coarse, fine = (flow(solver, n).energies for n in (40, 80))
+    for name, order in (("kpe_left", 1), ("kpe_trapezoid", 2), ("kpe_simpson", paths[solver])):
+        errors = [np.abs(getattr(e, name) - truth).max() for e in (coarse, fine)]
+        assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.25), name
+
+
+def test_error_estimate_sees_eulers_quadrature() -> None:
+    """|left − trapezoid| is the left sum's own error, to first order, on the path that was followed."""
+    path = flow("euler", 400)
+    power = np.column_stack([path.spent.power, path.spent.end_power])
+    along = 0.5 * integrate.simpson(power, dx=1 / 400, axis=1)
+    assert path.energies.kpe_error == pytest.approx(np.abs(path.energies.kpe - along), rel=0.1, abs=1e-4)
+
+
+def test_energy_never_undercuts_the_straight_line() -> None:
     """E ≥ ½‖x(1) − x(0)‖² (Benamou–Brenier), with room: these paths bend in time."""
-    x1, kpe, _ = endpoint_and_energy("heun", 200)
-    assert np.all(kpe > 0.5 * np.square(x1 - X0).sum(axis=1))
+    e = flow("rk4", 100).energies
+    assert np.all(e.kpe > 0.5 * e.displacement**2)
+    assert np.all(e.straightness < 1)

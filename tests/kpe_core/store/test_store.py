@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kpe_core.errors import StoreDamaged, UserError
+from kpe_core.identity import FORMAT_VERSION
 from kpe_core.store.store import Store
 
 
@@ -56,7 +57,7 @@ def test_damage_is_named(tmp_path: Path, name: str, content: bytes) -> None:
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     Store.create_or_open(str(tmp_path))
-    (tmp_path / "store.json").write_text(json.dumps({"format": 1, "numerics": 7}))
+    (tmp_path / "store.json").write_text(json.dumps({"format": FORMAT_VERSION, "numerics": 7}))
     assert Store.open(str(tmp_path)).list("runs") == []
     with pytest.raises(UserError, match="numerics version 7"):
         Store.create_or_open(str(tmp_path))

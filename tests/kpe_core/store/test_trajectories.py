@@ -110,7 +110,7 @@ def test_memory_is_set_by_the_batch_not_by_the_steps(
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     more_states, more_power = 128 * 1500 * 64 * 4, 128 * 1500 * 8
-    assert peaks[1] - peaks[0] < 8 * more_power < more_states / 3
+    assert peaks[1] - peaks[0] < 10 * more_power < more_states / 3
 
 
 def test_plan_covers_every_sample_once() -> None:

@@ -77,7 +77,9 @@ def test_set_reaches_what_the_file_leaves_out_and_the_last_one_wins(study_file: 
         ("experiments.plain.data.name=digts", "experiments.plain.data.name: unknown data set 'digts'; available: "),
         ("experiments.plain.fields.kind=exakt", "kind must be one of 'exact', 'network'"),
         ("experiments.plain.sampling.shapings={beta0: 0.06}", "allowed: 0 ≤ beta0 ≤ 0.0524"),
-        ("experiments.sweep.sampling.nfe=[10, 15]", "nfe = 15: Heun takes two evaluations a step"),
+        ("experiments.sweep.sampling.nfe=[10, 15]", "nfe = 15: heun takes 2 evaluations a step"),
+        ("experiments.sweep.sampling.guidance=1.5", "guidance needs classes: give the exact field `conditional: true`"),
+        ("experiments.plain.sampling.solvers=rk5", "'euler', 'midpoint', 'heun', 'heun_ke', 'rk4' or 'dopri5'"),
         ("experiments.plain.sampling.states.every=3", "`every: k` goes with `keep: every`"),
         # paths that lead nowhere
         ("experiments.swep.sampling.nfe=3", "no item 'swep'; there are plain, sweep (or a number, or *)"),

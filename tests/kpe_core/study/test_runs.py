@@ -13,8 +13,9 @@ from kpe_core.study.specs import ClassifierSpec, MeasureSpec, NetworkField
 
 BASE: dict[str, Any] = {
     "experiment": "e", "label": "e", "data": {"name": "digits"}, "field": {"kind": "exact"}, "solver": "euler",
-    "nfe": 20, "grid": "uniform", "shaping": {}, "n_samples": 50, "seed": 0, "energy_split": 0.6, "batch": 25,
-    "states": {}, "measure": {}, "fingerprint": "f" * 16, "weights": None, "classifier": None,
+    "tolerance": None, "nfe": 20, "guidance": 1.0, "grid": "uniform", "shaping": {}, "n_samples": 50, "seed": 0,
+    "energy_split": 0.6, "batch": 25, "states": {}, "measure": {},
+    "fingerprint": "f" * 16, "weights": None, "classifier": None,
 }  # fmt: skip
 
 
@@ -44,6 +45,16 @@ def test_expansion_follows_the_file(study_file: Path) -> None:
     assert last.data.name == "dense_sparse"
 
 
+def test_a_given_gain_is_numbered_where_there_are_several(study_file: Path) -> None:
+    def labels(shapings: str) -> list[str]:
+        study = load_study(str(study_file), ("experiments.0.sampling.shapings=" + shapings,))
+        return [c.label for c in cells(study) if c.experiment == "plain"]
+
+    assert labels("[{}, {eta: 1 - 0.5*t}]") == ["plain plain", "plain kts(eta)"]
+    both = "[{eta: 1 - 0.5*t}, {alpha0: 0.1}, {eta: [[0, 1], [1, 0.5]]}]"
+    assert labels(both) == ["plain kts(eta-1)", "plain kts(0.1, 0)", "plain kts(eta-2)"]
+
+
 def test_heun_takes_half_as_many_steps() -> None:
     assert (run().steps, run(solver="heun").steps) == (20, 10)
 
@@ -51,6 +62,14 @@ def test_heun_takes_half_as_many_steps() -> None:
 def test_networks_are_asked_for_classes() -> None:
     assert not run().conditional
     assert run(field={"kind": "network"}).conditional
+    assert run(field={"kind": "exact", "conditional": True}).conditional
+
+
+@pytest.mark.parametrize(
+    ("solver", "each"), [("euler", 1), ("midpoint", 2), ("heun", 2), ("heun_ke", 2), ("rk4", 4), ("dopri5", 1)]
+)
+def test_steps_are_what_the_evaluations_pay_for(solver: str, each: int) -> None:
+    assert run(solver=solver).steps == 20 // each
 
 
 @pytest.mark.parametrize(
@@ -59,6 +78,11 @@ def test_networks_are_asked_for_classes() -> None:
         {"seed": 1},
         {"nfe": 22},
         {"solver": "heun"},
+        {"solver": "heun_ke"},
+        {"tolerance": 1e-6},
+        {"guidance": 1.5},
+        {"field": {"kind": "exact", "bridge": "cosine"}},
+        {"field": {"kind": "exact", "conditional": True}},
         {"grid": "cosine"},
         {"shaping": {"alpha0": 0.01}},
         {"shaping": {"beta0": 0.01}},

@@ -67,7 +67,7 @@ def test_exact_copies_pass_with_their_infinite_density(tmp_path: Path) -> None:
 FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
     (faults.nan_kpe, "exact", [
         "samples: every value is there and finite, but 1 of 50 samples: 7 (kpe)",
-        "scores: f_mem and mean kpe are those of the samples, but 1 of 2 rows: kpe (inf)",
+        "scores: f_mem and mean kpe are those of the samples, but 1 of 4 rows: kpe (inf)",
     ]),
     (faults.nan_power, "exact", ["steps: every value of a step is finite, but 1 of 50 samples: 7 (1)"]),
     (faults.twice_the_same_sample, "exact", [
@@ -80,7 +80,7 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
     (faults.kpe_off_by_one_percent, "exact", [
         "steps: kpe is the sum over the steps, but 1 of 50 samples: 7 (0.00990099)",
         "samples: early and late energy add up to kpe, but 1 of 50 samples: 7",
-        "scores: f_mem and mean kpe are those of the samples, but 1 of 2 rows: kpe",
+        "scores: f_mem and mean kpe are those of the samples, but 1 of 4 rows: kpe",
     ]),
     (faults.too_little_energy, "exact", [
         "samples: kpe is at least half the squared displacement, but 1 of 50 samples: 7",
