@@ -25,7 +25,7 @@ from torch import Tensor
 
 from kpe_core.points.cloud import Cloud
 
-CACHE_BYTES = 2 * 2**20
+CACHE_BYTES = 2**19
 """Of logits in flight on a CPU: what stays in a core's own cache."""
 DEVICE_BYTES = 48 * 2**20
 """The same on an accelerator, where large products pay."""
@@ -179,13 +179,14 @@ def _decide(
     found: Posterior, rounding: float,
 ) -> Posterior:  # fmt: skip
     """Replace what the product's rounding could spoil by what the differences say."""
-    near = differences_logits(x, cloud, sums.rivals, gamma, sigma)
-    near = torch.where(torch.isfinite(sums.rival_logits), near, -torch.inf)
     common = 0.5 * torch.linalg.vecdot(z, z) / sigma**2
     told = sums.rival_logits.to(torch.float64) - common[:, None]
     margin = math.log(len(cloud)) - math.log(torch.finfo(torch.float64).eps / 2)
-    alone = told[:, -1] < told[:, 0] - margin - 2.0 * rounding
-    alone |= near.shape[1] == len(cloud)
+    felt = torch.isfinite(told) & (told >= told[:, :1] - margin - 2.0 * rounding)
+    near = torch.full_like(told, -torch.inf)
+    near[felt] = differences_logits(x, cloud, *_pairs(felt, sums.rivals), gamma, sigma)
+    alone = ~felt[:, -1] | (near.shape[1] == len(cloud))
+    told = torch.where(felt, told, -torch.inf)
     wrong = (near - told).nan_to_num(0.0, 0.0, 0.0).abs().amax(dim=1)
     doubtful = ~alone & ((wrong > MISLED) | (_error(z, cloud, told, wrong, sums, found) > 1.0))
     # Alone, the rivals are all there is: what they replace is everything.
@@ -238,15 +239,19 @@ def _replaced(found: Posterior, alone: Tensor, told: Tensor, near: Tensor, cloud
     return Posterior(base + total.log(), n.amax(dim=1) / total, entropy.clamp(min=0.0), mean)
 
 
-def differences_logits(x: Tensor, cloud: Cloud, index: Tensor, gamma: float, sigma: float) -> Tensor:
-    """ℓ of the points ``index`` (B, K), from the differences x − γ xᵢ, in float64, (B, K)."""
-    out = []
-    step = max(1, _points_at_once(cloud) // index.shape[1])
-    for start in range(0, len(x), step):
-        rows = slice(start, start + step)
-        gap = x[rows, None, :].to(torch.float64) - gamma * cloud.given[index[rows]].to(torch.float64)
-        out.append(torch.linalg.vecdot(gap, gap))
-    return -0.5 * torch.cat(out) / sigma**2
+def _pairs(chosen: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (P,) and points (P,) where ``chosen`` (B, K), for the points ``index`` (B, K)."""
+    return torch.nonzero(chosen)[:, 0], index[chosen]
+
+
+def differences_logits(x: Tensor, cloud: Cloud, rows: Tensor, points: Tensor, gamma: float, sigma: float) -> Tensor:
+    """ℓ of rows (P,) of ``x`` and points (P,), from the differences x − γ xᵢ, in float64, (P,)."""
+    most = _points_at_once(cloud)
+    out = x.new_empty(len(rows), dtype=torch.float64)
+    for part, r, i in zip(out.split(most), rows.split(most), points.split(most), strict=True):
+        gap = cloud.given[i].to(torch.float64).mul_(-gamma).add_(x[r])
+        torch.sum(gap.square_(), dim=1, out=part)
+    return out.mul_(-0.5 / sigma**2)
 
 
 def _points_at_once(cloud: Cloud) -> int:
@@ -266,11 +271,10 @@ def _weighted(weights: Tensor, cloud: Cloud, index: Tensor) -> Tensor:
     """Σ weight · x over the points ``index`` (B, K), (B, D) float64."""
     out = weights.new_zeros(len(weights), cloud.dim)
     most = _points_at_once(cloud)
-    step = max(1, most // index.shape[1])
-    for start in range(0, len(weights), step):
-        rows = slice(start, start + step)
-        for w, i in zip(weights[rows].split(most, dim=1), index[rows].split(most, dim=1), strict=True):
-            out[rows] += torch.einsum("bk,bkd->bd", w, cloud.given[i].to(torch.float64))
+    rows, points = _pairs(weights != 0, index)
+    shares = weights[weights != 0]
+    for w, r, i in zip(shares.split(most), rows.split(most), points.split(most), strict=True):
+        out.index_add_(0, r, cloud.given[i].to(torch.float64).mul_(w[:, None]))
     return out
 
 
@@ -281,8 +285,7 @@ def _direct(x: Tensor, cloud: Cloud, gamma: float, sigma: float, mean: bool, exc
         everyone = torch.arange(len(cloud), device=x.device)
         if exclude is not None:
             everyone = everyone[everyone != exclude[i]]
-        some = everyone.split(_points_at_once(cloud))
-        logits = torch.cat([differences_logits(x[i : i + 1], cloud, part[None], gamma, sigma) for part in some], dim=1)
+        logits = differences_logits(x, cloud, torch.full_like(everyone, i), everyone, gamma, sigma)[None]
         felt = torch.nonzero(logits[0] >= logits.max() - 745.0).squeeze(1)
         parts.append(softmax_of(logits[:, felt], cloud, everyone[felt][None], mean))
     return Posterior(*(None if column[0] is None else torch.cat(column) for column in zip(*parts, strict=True)))  # type: ignore[arg-type]
