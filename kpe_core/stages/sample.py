@@ -120,7 +120,6 @@ class Recorder:
             self.write(name, (rows,), values)
         self.write("x1", (rows,), path.x1.numpy().astype(np.float32).reshape(-1, *shape))
         self.evaluations += (stop - start) * path.evaluations
-        self.settle()
 
     def write(self, name: str, region: tuple[slice, ...], values: NDArray) -> None:
         """Hand ``values`` to the writing thread once it is done with what it was handed before; do not change them."""
@@ -139,7 +138,8 @@ class Recorder:
             self._pending = None
 
     def digests(self) -> dict[str, str]:
-        """SHA-256 of what was written, per array."""
+        """SHA-256 of what was written, per array, once all of it is stored."""
+        self.settle()
         return {name: self._hashes[name].hexdigest() for name in sorted(self._written)}
 
 

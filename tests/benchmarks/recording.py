@@ -13,13 +13,13 @@ from kpe_core.study.specs import Study
 DIM = 3072
 
 
-def recorder(folder: Path, n_samples: int, steps: int) -> Recorder:
-    """Of ``n_samples`` trajectories in 3072 dimensions, every state kept, in batches of at most 125."""
+def recorder(folder: Path, n_samples: int, steps: int, batch: int = 125) -> Recorder:
+    """Of ``n_samples`` trajectories in 3072 dimensions, every state kept."""
     experiment = {
         "name": "bench",
         "data": {"name": "digits"},
         "fields": {"kind": "network"},
-        "sampling": {"n_samples": n_samples, "nfe": steps, "batch": min(125, n_samples)},
+        "sampling": {"n_samples": n_samples, "nfe": steps, "batch": batch},
     }
     cell = next(iter(cells(Study.model_validate({"name": "bench", "experiments": [experiment]}))))
     values = {name: getattr(cell, name) for name in type(cell).model_fields}
