@@ -1,0 +1,49 @@
+"""Frozen specs: what a study file may say, each value with its allowed range. Unknown keys are errors.
+
+    study: experiments of data × fields (on a bridge) × sampling (solvers, shaping) → measure
+
+Everything here is plain data; nothing computes.
+"""
+
+from kpe_core.study.specs.base import Spec
+from kpe_core.study.specs.bridge import BridgeSpec, CosineBridge, FormulaBridge, LinearBridge, PolynomialBridge
+from kpe_core.study.specs.data import DataSpec, PrepareSpec
+from kpe_core.study.specs.fields import ExactField, FieldSpec, NetworkField
+from kpe_core.study.specs.measure import (
+    ClassifierSpec,
+    DensitySpec,
+    KdeDensity,
+    KnnDensity,
+    MeasureSpec,
+    TrueDensity,
+)
+from kpe_core.study.specs.sampling import SamplingSpec, SolverName, StatesSpec, evaluations_per_step
+from kpe_core.study.specs.shaping import ShapingSpec
+from kpe_core.study.specs.study import Experiment, Study
+
+__all__ = [
+    "BridgeSpec",
+    "ClassifierSpec",
+    "CosineBridge",
+    "DataSpec",
+    "DensitySpec",
+    "ExactField",
+    "Experiment",
+    "FieldSpec",
+    "FormulaBridge",
+    "KdeDensity",
+    "KnnDensity",
+    "LinearBridge",
+    "MeasureSpec",
+    "NetworkField",
+    "PolynomialBridge",
+    "PrepareSpec",
+    "SamplingSpec",
+    "ShapingSpec",
+    "SolverName",
+    "Spec",
+    "StatesSpec",
+    "Study",
+    "TrueDensity",
+    "evaluations_per_step",
+]

@@ -1,0 +1,59 @@
+"""A study file: its experiments."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from kpe_core.study.specs.base import Name, Spec, one_or_many
+from kpe_core.study.specs.data import DataSpec
+from kpe_core.study.specs.fields import ExactField, FieldSpec, NetworkField
+from kpe_core.study.specs.measure import MeasureSpec
+from kpe_core.study.specs.sampling import SamplingSpec
+
+
+class Experiment(Spec):
+    """One data set, one or more fields, one sampling sweep, one set of measurements."""
+
+    name: Name
+    data: DataSpec
+    fields: Annotated[tuple[FieldSpec, ...], Field(min_length=1)]
+    sampling: SamplingSpec = SamplingSpec()
+    measure: MeasureSpec = MeasureSpec()
+    expect: str = ""
+    """What the author expects to see, in a sentence; shown in the report."""
+
+    _lists = field_validator("fields", mode="before")(one_or_many)
+
+    @model_validator(mode="after")
+    def _guidance_needs_both_branches(self) -> Self:
+        if any(w != 1.0 for w in self.sampling.guidance):
+            for field in self.fields:
+                if isinstance(field, ExactField) and not field.conditional:
+                    raise ValueError("guidance needs classes: give the exact field `conditional: true`")
+                if isinstance(field, NetworkField) and field.label_dropout == 0.0:
+                    raise ValueError(
+                        "guidance needs a network that can do without a label: give it label_dropout, e.g. 0.1"
+                    )
+        return self
+
+    @field_validator("fields")
+    @classmethod
+    def _distinct_fields(cls, value: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same field twice; it would be the same run")
+        return value
+
+
+class Study(Spec):
+    """A study file: what to sample, from which fields, and what to ask of it."""
+
+    name: Name
+    title: str = ""
+    experiments: Annotated[tuple[Experiment, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> Self:
+        names = [e.name for e in self.experiments]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"experiment names must differ; used twice: {', '.join(twice)}")
+        return self
