@@ -24,7 +24,7 @@ def theory_over_time(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
     for ax, run in zip(axes, runs, strict=True):
         table = catalog.query(OVER_TIME, run=run.run)
         t, share, slope, r2, said = (column(table, name) for name in ("t", "share_90", "slope", "r2", "r2_theory"))
-        ax.fill_between(t, 0, share, color=GREY, alpha=0.45, linewidth=0, label="share of samples")
+        ax.fill_between(t, 0, share, color=GREY, alpha=0.45, linewidth=0, label="share with one weight above 0.9")
         ax.axhline(1, color=OKABE_ITO[2], linewidth=1, linestyle="--")
         ax.plot(t, slope, color=OKABE_ITO[2], linewidth=1.6, label="slope / predicted")
         ax.plot(t, said, color=ORANGE, linewidth=1, linestyle="--", label="R² predicted")
