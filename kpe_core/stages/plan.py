@@ -29,6 +29,8 @@ RECORDING = 1.4
 CROWDING = 1.5
 """Times slower a core is when all of them work."""
 CLASSIFIER_SECONDS = 10.0
+ADAPTIVE_VELOCITIES = 250
+"""What dopri5 takes between the grid's points at its default tolerance, by and large."""
 PROBE = 64
 
 
@@ -82,7 +84,8 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
 def _cost(cell: Cell, shard_size: int) -> Cost:
     prepared = load(cell.data)
     evaluation = _evaluation_seconds(cell.data, cell.field, min(cell.batch, cell.n_samples))
-    evaluations = cell.n_samples * cell.nfe * (1 if cell.guidance == 1.0 else 2)
+    velocities = cell.nfe + (ADAPTIVE_VELOCITIES if cell.tolerance is not None else 0)
+    evaluations = cell.n_samples * velocities * (1 if cell.guidance == 1.0 else 2)
     densities = [_density_seconds(cell.data, spec, _features(cell)) for spec in cell.measure.densities]
     return Cost(
         cell=cell,
