@@ -63,7 +63,7 @@ def whitening(points: Tensor, shape: Shape) -> Whitening:
     if int(failed) or float(pivots.min()) < SINGULAR * len(pivots) * torch.finfo(torch.float64).eps:
         raise UserError(
             f"kde covariance {shape}: the covariance of the training points is singular, some coordinates follow from "
-            "others; use shrunk or diagonal"
+            f"others; use {'shrunk or diagonal' if shape == 'full' else 'diagonal or isotropic'}"
         )
     return Whitening(center, root, float(root.diagonal().log().sum()), 1.0)
 

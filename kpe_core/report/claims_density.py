@@ -106,7 +106,7 @@ def _estimator(row: Row) -> str:
     name = "k-NN" if row["estimator"].startswith("knn") else str(row["estimator"]).replace("kde", "KDE ")
     if row["estimator"] == "truth":
         name = "true"
-    return name if row["space"] == "data" else f"{row['space']}-space {name}"
+    return name if row["space"] == "data" else f"feature-space {name}"
 
 
 def _published(row: Row) -> str:

@@ -8,7 +8,7 @@ import torch
 from kpe_core.data import planar
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
-from kpe_core.measure.covariance import moments, require_regular
+from kpe_core.measure.covariance import whitening
 from kpe_core.measure.density import estimator_name
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.measure import measured
@@ -46,8 +46,19 @@ def require_possible(cell: Cell) -> None:
             f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
             f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
         )
+    if cell.conditional:
+        _require_classes(cell, prepared)
     for spec in cell.measure.densities:
         _require_density(cell, prepared, spec)
+
+
+def _require_classes(cell: Cell, prepared: Prepared) -> None:
+    asked = range(min(cell.n_samples, prepared.n_classes))
+    if without := sorted(set(asked) - set(prepared.point_labels.tolist())):
+        raise UserError(
+            f"{cell.experiment}.data: samples are asked for by class, and none of the {prepared.n_points} training points "
+            f"is of class {', '.join(map(str, without))}; raise data.n_train"
+        )
 
 
 def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
@@ -62,11 +73,18 @@ def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
             f"{where}: {spec.k + spec.leave_one_out} neighbours are asked of {n} training points; "
             "raise data.n_train or lower measure.densities k"
         )
-    if isinstance(spec, KdeDensity) and spec.covariance != "isotropic" and spec.space == "data":
+    if isinstance(spec, KdeDensity) and spec.space == "data":
         try:
-            require_regular(moments(torch.from_numpy(prepared.points))[1], n, spec.covariance)
+            whitening(torch.from_numpy(prepared.points), spec.covariance)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
+    if isinstance(spec, KdeDensity) and spec.space == "features" and spec.covariance == "full":
+        assert cell.measure.classifier is not None
+        if n <= (d := cell.measure.classifier.features):
+            raise UserError(
+                f"{where}: {n} training points have a singular covariance in {d} features; "
+                "use shrunk, fewer classifier.features or a larger data.n_train"
+            )
 
 
 @dataclass(frozen=True)

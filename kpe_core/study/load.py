@@ -1,6 +1,7 @@
 """From a YAML file and ``--set`` overrides to a frozen study, with errors a person can act on."""
 
 import difflib
+import re
 import types
 import typing
 from pathlib import Path
@@ -16,6 +17,15 @@ from kpe_core.study.specs import Study
 STUDIES = Path(__file__).parents[2] / "deployments" / "studies"
 
 
+class Yaml(yaml.SafeLoader):
+    """YAML in which 1e-5 is a number, as everywhere else; YAML 1.1 asks for 1.0e-5."""
+
+
+Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
     """Read a study by its file's path or by the name of one in ``deployments/studies/``.
 
@@ -26,7 +36,7 @@ def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
     """
     path = find_study(name_or_path)
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Yaml)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
@@ -80,7 +90,7 @@ def _apply(document: dict[str, Any], override: str) -> None:
     if not sep or not key:
         raise UserError(f"--set {override!r} should read key.path=value, e.g. experiments.0.sampling.n_samples=200")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, Yaml)
     except yaml.YAMLError:
         raise UserError(f"--set {key}: {text!r} is not a YAML value") from None
     _assign(document, key.split("."), value, key)
@@ -134,13 +144,24 @@ def _explain(document: Any, error: Any) -> str:
             return f"{where}: {message}"
         case "union_tag_not_found" | "union_tag_invalid":
             key, allowed = str(error["ctx"]["discriminator"]).strip("'"), error["ctx"].get("expected_tags")
-            return f"{where}.{key} must be one of {allowed}" if allowed else f"{where} must say its {key!r}"
+            if not allowed:
+                return f"{where} must say its {key!r}"
+            return f"{where}.{key} = {error['ctx']['tag']!r}: must be one of {allowed}"
+        case "tuple_type":
+            return f"{where} = {given!r}: should be a list"
+        case "too_short":
+            return f"{where} = {given!r}: the list must not be empty"
+        case "model_type" | "model_attributes_type":
+            return f"{where} = {given!r}: should be a mapping with the keys {', '.join(_fields_at(Study, loc))}"
         case _:
             return f"{where} = {given!r}: {message[0].lower()}{message[1:]}"
 
 
 def _public(document: Any, loc: tuple[str | int, ...]) -> list[str | int]:
-    """The error's place without the union tags pydantic adds, and with names for numbered experiments."""
+    """The error's place without the union tags pydantic adds, and with names for numbered experiments.
+
+    Nor with the number of the only item where one value stands for a list.
+    """
     out: list[str | int] = []
     node = document
     for part in loc:
@@ -150,7 +171,7 @@ def _public(document: Any, loc: tuple[str | int, ...]) -> list[str | int]:
         elif isinstance(node, dict) and part in node:
             node = node[part]
             out.append(part)
-        elif part == loc[-1] and not (isinstance(node, dict) and part in node.values()):
+        elif isinstance(part, str) and part == loc[-1] and not (isinstance(node, dict) and part in node.values()):
             out.append(part)
     return out
 

@@ -13,7 +13,7 @@ SELECT
   run_label, count(*) AS n,
   avg(kpe_early)                                        AS kpe_early,
   avg(kpe_late)                                         AS kpe_late,
-  avg(kpe_late) / avg(kpe)                              AS late_share,
+  avg(kpe_late) / nullif(avg(kpe), 0)                   AS late_share,
   CASE WHEN stddev(rm) > 0 THEN corr(re, rm) END        AS rho_early,
   CASE WHEN stddev(rm) > 0 THEN corr(rl, rm) END        AS rho_late
 FROM ranks GROUP BY position, run_label

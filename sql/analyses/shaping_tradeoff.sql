@@ -2,9 +2,10 @@
 -- answers: Memorization, quality and energy of every shaping beside its plain twin on the same noise, with paired differences.
 -- source: [KE] table 3; METHOD §4, §6
 -- param study: the study
--- columns: value of the metric; delta: difference to the plain run with its paired 95 % interval (NULL for the plain run)
+-- columns: eta: a given gain, in place of alpha0 and beta0; value of the metric; delta: difference to the plain run with its
+--          paired 95 % interval (NULL for the plain run)
 WITH families AS (
-  SELECT m.*, r.plain, r.alpha0, r.beta0, c.baseline
+  SELECT m.*, r.plain, r.alpha0, r.beta0, r.eta, c.baseline
   FROM study_runs m JOIN runs r USING (run)
   LEFT JOIN (SELECT DISTINCT run, baseline FROM comparisons) c ON c.run = m.run
   WHERE m.study = $study
@@ -14,10 +15,10 @@ members AS (
   WHERE baseline IS NOT NULL OR run IN (SELECT baseline FROM families)
 )
 SELECT
-  members.run_label, plain, alpha0, beta0, s.metric, s.value, s.low AS value_low, s.high AS value_high,
+  members.run_label, plain, alpha0, beta0, eta, s.metric, s.value, s.low AS value_low, s.high AS value_high,
   c.delta, c.low, c.high, s.n
 FROM members
 JOIN scores s ON s.run = members.run
 LEFT JOIN comparisons c ON c.run = members.run AND c.metric = s.metric AND c.baseline = members.baseline
-WHERE s.metric <> 'accuracy'
+WHERE s.metric NOT IN ('accuracy', 'kpe_bias', 'kpe_rank', 'growth', 'growth_theory')  -- none of them traded
 ORDER BY position, s.metric;

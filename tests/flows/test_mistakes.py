@@ -55,6 +55,60 @@ def test_wrong_values(mistake: Kpe, tiny_file: Path, tmp_path: Path, override: s
     assert not (tmp_path / "s").exists()
 
 
+PLANAR, SHAPED = "experiments.planar.", "experiments.shaped."
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        # solvers, and what they take
+        (PLANAR + "sampling.solvers=eular", "'euler', 'midpoint', 'heun', 'heun_ke', 'rk4' or 'dopri5'"),
+        (PLANAR + "sampling={solvers: [rk4], nfe: 22}", "rk4 takes 4 evaluations a step, so nfe must divide by 4"),
+        (PLANAR + "sampling.tolerance=1e-12", "greater than or equal to 0.0000000001"),
+        (PLANAR + "sampling.states=every", "should be a mapping with the keys every, keep"),
+        # bridges
+        (PLANAR + "fields.bridge=cosin", "bridge.kind = 'cosin': must be one of 'linear', 'cosine'"),
+        (PLANAR + "fields.bridge={kind: polynomial, coefficients: [-1, 2]}", "gamma falls at t = 0"),
+        (PLANAR + "fields.bridge={kind: formula, gamma: t**2, rate: t}", "rate is not the derivative of gamma"),
+        (PLANAR + "fields.bridge={kind: formula, gamma: t^2, rate: 2*t}", "^ is not a power here; write **"),
+        # given gains
+        (PLANAR + "sampling.shapings={eta: 1 - 2*t}", "eta is 0 at t = 0.5; it must be positive for every t < 1"),
+        (PLANAR + "sampling.shapings={eta: [[0, 1], [0.5, 2]]}", "[0.0, 0.5]; they must increase from 0 to 1"),
+        (PLANAR + "sampling.shapings={eta: 1 + t, alpha0: 0.1}", "so alpha0 cannot be given beside it; remove one"),
+        (PLANAR + "sampling.shapings=[{}, {eta: '1'}]", "more than one is plain"),
+        # guidance and classes
+        (PLANAR + "sampling.guidance=2.0", "guidance needs classes"),
+        (SHAPED + "sampling.guidance=-1.0", "greater than or equal to 0"),
+        (SHAPED + "sampling.guidance=2.0", "give it label_dropout, e.g. 0.1"),
+        (SHAPED + "data.n_train=5", "none of the 5 training points is of class 5, 6, 7, 8, 9; raise data.n_train"),
+        # densities
+        (PLANAR + "measure.densities=[{estimator: kde, bandwidth: silvermann}]", "did you mean 'silverman'?"),
+        (
+            PLANAR + "measure.densities=[{estimator: knn, k: 200, leave_one_out: true}]",
+            "201 neighbours are asked of 200",
+        ),
+        (PLANAR + "measure.densities=[{estimator: knn}, {estimator: knn}]", "the same estimator twice; remove one"),
+        (PLANAR + "measure.densities=knn", "should be a list"),
+        (SHAPED + "measure.densities=[{estimator: truth}]", "the density behind 'digits' is not known"),
+        (SHAPED + "measure.densities=[{estimator: kde, covariance: full}]", "64 training points in 64 dimensions"),
+        (PLANAR + "measure.probe=-1", "greater than or equal to 0"),
+        (PLANAR + "measure.probe=yes", "valid integer"),
+    ],
+)
+def test_wrong_choices(mistake: Kpe, tiny_file: Path, tmp_path: Path, override: str, says: str) -> None:
+    assert says in mistake("plan", str(tiny_file), "--store", str(tmp_path / "s"), "--set", override)
+    assert not (tmp_path / "s").exists()
+
+
+def test_classes_are_missed_before_anything_runs(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
+    """However few are asked for together."""
+    store = tmp_path / "s"
+    sets = ("--set", f"{SHAPED}fields={{kind: exact, conditional: true}}", "--set", f"{SHAPED}data.n_train=5")
+    said = mistake("run", str(tiny_file), "--store", str(store), *sets, "--set", f"{SHAPED}sampling.batch=2")
+    assert "none of the 5 training points is of class 5, 6, 7, 8, 9" in said
+    assert not store.exists()
+
+
 def test_missing_study_names_the_nearest(mistake: Kpe, tmp_path: Path) -> None:
     assert "did you mean 'first-look'" in mistake("plan", "first-lok")
 

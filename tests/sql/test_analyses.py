@@ -1,6 +1,7 @@
 """Every analysis against SciPy and NumPy on the tiny study's tables; headers and columns documented."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from scipy import stats
 from kpe_core.catalog.analyses import analyses, analysis
 from kpe_core.catalog.catalog import VIEWS, Catalog
 from kpe_core.store.store import Store
+from kpe_core.study.load import load_study
+from tests.conftest import run_serially
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +143,17 @@ def test_shaping_is_paired_on_the_same_noise(catalog: Catalog) -> None:
     assert (row.low, row.high) == pytest.approx((paired.low, paired.high), rel=0.1)
     assert row.high < 0, "landing slows the particle, sample by sample"
     assert "planar" not in found.index
+
+
+def test_what_does_not_move_has_no_late_share(tmp_path: Path) -> None:
+    """One step on a bridge that starts at rest."""
+    what = "data: {name: sandwich}, fields: {kind: exact, bridge: cosine}, sampling: {n_samples: 2, nfe: 1}"
+    (tmp_path / "tiny.yaml").write_text(f"name: tiny\nexperiments: [{{name: still, {what}}}]\n")
+    store = Store.create_or_open(str(tmp_path / "store"))
+    run_serially(load_study(str(tmp_path / "tiny.yaml")), store)
+    with Catalog(store) as still:
+        (row,) = analysis("early_late").run(still, "tiny").to_pylist()
+    assert (row["kpe_late"], row["late_share"]) == (0, None)
 
 
 def test_views_are_documented_in_their_files(catalog: Catalog) -> None:

@@ -118,6 +118,14 @@ def test_terminal_growth(catalog: Catalog) -> None:
         assert row.growth_theory == told.value["growth_theory"]
 
 
+def test_a_given_gain_is_told_beside_what_it_trades(catalog: Catalog) -> None:
+    found = answer(catalog, "shaping_tradeoff").query("run_label.str.startswith('exact ')")
+    assert set(found.metric) == {"f_mem", "kpe"}
+    given = {label: {None if pd.isna(eta) else eta for eta in here} for label, here in found.groupby("run_label").eta}
+    assert given == {label: {"1 - t / 2" if "eta" in label else None} for label in EXACT if label.startswith("exact ")}
+    assert list(found[found.plain].run_label.unique()) == ["exact plain"]
+
+
 def test_exact_is_paired_with_networks_on_the_same_points_and_noise(catalog: Catalog) -> None:
     (row,) = answer(catalog, "exact_against_learned").itertuples()
     assert (row.run_label, row.learned, row.n) == ("exact plain", "learned w1 plain", 60)

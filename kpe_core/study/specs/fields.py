@@ -14,7 +14,7 @@ class ExactField(Spec):
     kind: Literal["exact"]
     dtype: Literal["float32", "float64"] = "float64"
     """Of its matrix products. float32 is right to 1e-5 of ‖v‖ and takes half the time, float64 to 1e-9 and better."""
-    conditional: bool = False
+    conditional: bool = Field(default=False, strict=True)
     """Whether samples are asked for by class: sample i then follows the training points of class i mod C alone."""
     bridge: BridgeSpec = LinearBridge()
 

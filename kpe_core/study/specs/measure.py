@@ -1,10 +1,15 @@
 """What is measured on the endpoints."""
 
-from typing import Annotated, Literal, Self
+import difflib
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from kpe_core.study.specs.base import Count, Fraction, Seed, Spec
+
+BANDWIDTHS = ("median_nn", "scott", "silverman", "loo")
+NARROWEST, WIDEST = 1e-9, 1e9
+"""Of a bandwidth given as a number: beyond, its square is no number any more."""
 
 
 class KnnDensity(Spec):
@@ -31,6 +36,18 @@ class KdeDensity(Spec):
     space: Literal["data", "features"] = "data"
     leave_one_out: bool = Field(default=False, strict=True)
     """As for k-NN."""
+
+    @field_validator("bandwidth", mode="before")
+    @classmethod
+    def _rule_or_number(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value in BANDWIDTHS or (number and NARROWEST <= value <= WIDEST):
+            return value
+        near = difflib.get_close_matches(str(value), BANDWIDTHS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"{value!r} is neither a rule ({', '.join(BANDWIDTHS)}) nor a number from {NARROWEST:g} to {WIDEST:g}{hint}"
+        )
 
 
 class TrueDensity(Spec):
@@ -75,6 +92,13 @@ class MeasureSpec(Spec):
     bootstrap: Annotated[int, Field(strict=True, ge=100, le=100_000)] = 1000
     probe: Annotated[int, Field(strict=True, ge=0, le=1000)] = 32
     """Samples followed once more by the adaptive solver, which tells the error of the path itself; 0: none."""
+
+    @field_validator("densities")
+    @classmethod
+    def _distinct(cls, value: tuple[DensitySpec, ...]) -> tuple[DensitySpec, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("the same estimator twice; remove one")
+        return value
 
     @model_validator(mode="after")
     def _feature_space_needs_classifier(self) -> Self:

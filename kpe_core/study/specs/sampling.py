@@ -61,7 +61,9 @@ class SamplingSpec(Spec):
     def _distinct_cells(self) -> Self:
         plain = [shaping for shaping in self.shapings if shaping.is_plain]
         if len(plain) > 1:
-            raise ValueError("shapings: more than one is plain (alpha0 = beta0 = 0); they would be the same run")
+            raise ValueError(
+                "shapings: more than one is plain (alpha0 = beta0 = 0, or eta = 1); they would be the same run"
+            )
         for name in ("solvers", "nfe", "guidance", "shapings"):
             values = getattr(self, name)
             if len(set(values)) < len(values):

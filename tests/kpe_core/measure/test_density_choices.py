@@ -14,9 +14,9 @@ from kpe_core.study.runs import cells
 from kpe_core.study.specs import DataSpec, DensitySpec, KdeDensity, KnnDensity, Study, TrueDensity
 
 
-def ask(data: dict[str, object], density: DensitySpec) -> None:
+def ask(data: dict[str, object], density: DensitySpec, **measure: object) -> None:
     """As a study would, before anything runs."""
-    measure = {"densities": [density.model_dump()]}
+    measure |= {"densities": [density.model_dump()]}
     experiment = {"name": "one", "data": data, "fields": {"kind": "exact"}, "measure": measure}
     for cell in cells(Study.model_validate({"name": "s", "experiments": [experiment]})):
         require_possible(cell)
@@ -55,6 +55,20 @@ def test_a_singular_covariance_is_refused_before_anything_runs(n: int, way_out: 
     with pytest.raises(UserError, match=rf"one\.measure\.densities kde\(median_nn, full\): .*{way_out}.* use shrunk"):
         ask({"name": "digits", "n_train": n}, KdeDensity(estimator="kde", covariance="full"))
     ask({"name": "digits", "n_train": n}, KdeDensity(estimator="kde", covariance="shrunk"))
+
+
+def test_a_covariance_is_refused_that_only_its_root_shows_to_be_singular() -> None:
+    """Of two points Ledoit and Wolf shrink nothing."""
+    way_out = r"one\.measure\.densities kde\(median_nn, shrunk\): .* singular.* use diagonal or isotropic"
+    with pytest.raises(UserError, match=way_out):
+        ask({"name": "sandwich", "n_train": 2}, KdeDensity(estimator="kde", covariance="shrunk"))
+
+
+def test_features_are_fewer_than_points_for_a_full_covariance() -> None:
+    density = KdeDensity(estimator="kde", covariance="full", space="features")
+    ask({"name": "digits", "n_train": 33}, density, classifier={"features": 32})
+    with pytest.raises(UserError, match=r"32 training points have a singular covariance in 32 features"):
+        ask({"name": "digits", "n_train": 32}, density, classifier={"features": 32})
 
 
 def test_leaving_one_out_takes_one_more_point() -> None:

@@ -52,6 +52,11 @@ def test_density_verdicts(numbers: dict[str, float], verdict: str, told: str) ->
     assert told in finding.sentence
 
 
+def test_an_estimate_among_features_is_named_so() -> None:
+    rows = [density(estimator="kde(0.7)", space="features", **NEGATIVE)]
+    assert "ρ(KPE, feature-space KDE (0.7) log density)" in only("Energy is high", density_correlation=rows).sentence
+
+
 def test_density_sentence_reads_as_people_write() -> None:
     finding = only(
         "Energy is high at low density", density_correlation=[density("mnist-exact", n=2000, **NEGATIVE | GONE)]

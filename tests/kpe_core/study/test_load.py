@@ -61,6 +61,15 @@ def test_set_reaches_what_the_file_leaves_out_and_the_last_one_wins(study_file: 
     assert first.sampling.seed == 2
 
 
+@pytest.mark.parametrize(("text", "value"), [("1e-5", 1e-5), ("1.E-5", 1e-5), ("+2e-3", 2e-3), ("0.001", 1e-3)])
+def test_numbers_may_be_written_as_powers_of_ten(study_file: Path, text: str, value: float) -> None:
+    """YAML 1.1 alone would read 1e-5 as text."""
+    study = load_study(str(study_file), (f"experiments.plain.sampling.tolerance={text}",))
+    assert study.experiments[0].sampling.tolerance == value
+    study_file.write_text(study_file.read_text().replace("n_train: 100", "n_train: 100, held_out: 1e-1"))
+    assert load_study(str(study_file)).experiments[0].data.held_out == 0.1
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -75,11 +84,21 @@ def test_set_reaches_what_the_file_leaves_out_and_the_last_one_wins(study_file: 
         ("experiments.plain.sampling.nfe=0", "= 0: input should be greater than or equal to 1"),
         ("experiments.plain.sampling.nfe=abc", "= 'abc': input should be a valid integer"),
         ("experiments.plain.data.name=digts", "experiments.plain.data.name: unknown data set 'digts'; available: "),
-        ("experiments.plain.fields.kind=exakt", "kind must be one of 'exact', 'network'"),
+        ("experiments.plain.fields.kind=exakt", "fields.kind = 'exakt': must be one of 'exact', 'network'"),
+        ("experiments.plain.sampling.solvers=[]", "solvers = []: the list must not be empty"),
+        ("experiments.plain.measure.densities=knn", "densities = 'knn': should be a list"),
+        ("experiments.plain.sampling.states=every", "= 'every': should be a mapping with the keys every, keep"),
+        (
+            "experiments.plain.fields.bridge={kind: polynomial, coefficients: [a, 1.0]}",
+            "trial.yaml: experiments.plain.fields.bridge.coefficients.0 = 'a'",
+        ),
         ("experiments.plain.sampling.shapings={beta0: 0.06}", "allowed: 0 ≤ beta0 ≤ 0.0524"),
         ("experiments.sweep.sampling.nfe=[10, 15]", "nfe = 15: heun takes 2 evaluations a step"),
         ("experiments.sweep.sampling.guidance=1.5", "guidance needs classes: give the exact field `conditional: true`"),
-        ("experiments.plain.sampling.solvers=rk5", "'euler', 'midpoint', 'heun', 'heun_ke', 'rk4' or 'dopri5'"),
+        (
+            "experiments.plain.sampling.solvers=rk5",
+            "sampling.solvers = 'rk5': input should be 'euler', 'midpoint', 'heun', 'heun_ke', 'rk4' or 'dopri5'",
+        ),
         ("experiments.plain.sampling.states.every=3", "`every: k` goes with `keep: every`"),
         # paths that lead nowhere
         ("experiments.swep.sampling.nfe=3", "no item 'swep'; there are plain, sweep (or a number, or *)"),
@@ -107,7 +126,7 @@ def test_a_wrong_set_says_what_and_where(study_file: Path, override: str, messag
             "name: s\nexperiments: [{name: e}]\n",
             r"'experiments\.e\.data' is missing; 'experiments\.e\.fields' is missing",
         ),
-        ("name: s\nexperiments: []\n", "at least 1 item"),
+        ("name: s\nexperiments: []\n", "the list must not be empty"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:

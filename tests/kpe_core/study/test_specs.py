@@ -73,9 +73,13 @@ REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
     (MeasureSpec, {"densities": [{"estimator": "knn", "space": "features"}]}, "needs a `classifier`"),
     (
         MeasureSpec,
-        {"densities": [{"estimator": "kde", "bandwidth": "botev"}]},
-        "'median_nn', 'scott', 'silverman' or 'loo'",
+        {"densities": [{"estimator": "kde", "bandwidth": "silvermann"}]},
+        r"neither a rule \(median_nn, .*\) nor a number from 1e-09 to 1e\+09; did you mean 'silverman'",
     ),
+    (MeasureSpec, {"densities": [{"estimator": "kde", "bandwidth": 1e-300}]}, "nor a number from 1e-09"),
+    (MeasureSpec, {"densities": [{"estimator": "kde", "bandwidth": True}]}, "True is neither a rule"),
+    (MeasureSpec, {"densities": [{"estimator": "knn"}, {"estimator": "knn", "k": 5}]}, "the same estimator twice"),
+    (ExactField, {"kind": "exact", "conditional": 1}, "valid boolean"),
     (MeasureSpec, {"bootstrap": 10}, "greater than or equal to 100"),
     (Study, {"name": "with blanks", "experiments": []}, "match pattern"),
 ]

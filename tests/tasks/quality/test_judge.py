@@ -141,6 +141,17 @@ def test_a_warning_is_shown_and_keeps_nothing_back(bench: Copy) -> None:
     assert row["observed"].startswith("50 of 50 samples: 0 (0.5), 1 (0.5)")
 
 
+def test_sums_over_the_grid_do_not_judge_the_adaptive_solver(tmp_path: Path) -> None:
+    """On four intervals they are off by far more than its own."""
+    store = Store.create_or_open(str(tmp_path))
+    run = make_run(store, "adaptive", sampling={"solvers": "dopri5", "nfe": 4, "n_samples": 25})
+    b = Bench(store, run)
+    samples = b.table("samples").to_pandas()
+    assert (samples["kpe_error"] > 0.01 * samples["kpe"]).mean() > 0.05
+    assert judge(store, [run], "test") == {run.run_id: []}
+    assert all(row["success"] for row in b.checks().values() if row["suite"] == "samples")
+
+
 def test_a_few_rough_samples_are_counted_without_a_warning(bench: Copy) -> None:
     b = bench()
     b.change("samples", lambda f: f.assign(kpe_error=f["kpe"].where(f["sample"] < 2, 0.0)))
