@@ -49,7 +49,8 @@ class Energies:
     """Effective, by Simpson's rule on the (uneven) grid."""
     kpe_error: Array
     """Estimated quadrature error of kpe: its distance from the next better sum over the same path, the trapezoid's for
-    Euler, Simpson's otherwise. It does not see the error of the path itself."""
+    Euler, Simpson's otherwise. It does not see the error of the path itself. Of the adaptive solver, whose own sum is
+    better than any over the grid, it tells what the grid misses."""
     peak_power: Array
     """Largest ‖ηv‖² at a grid point before t = 1."""
     peak_t: Array

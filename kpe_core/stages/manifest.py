@@ -3,6 +3,9 @@
 import hashlib
 from typing import Any
 
+from pydantic import ValidationError
+
+from kpe_core.errors import UserError
 from kpe_core.store.schema import RUN_TABLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
@@ -18,7 +21,20 @@ def register(store: Store, run: Run) -> None:
 
 
 def registered(store: Store, run_id: str) -> Run:
-    return Run.model_validate(store.read_json(f"runs/{run_id}/run.json"))
+    """The run of that id.
+
+    Raises
+    ------
+    UserError
+        when its spec is none that this version knows.
+    """
+    try:
+        return Run.model_validate(store.read_json(f"runs/{run_id}/run.json"))
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UserError(
+            f"{store.path('runs', run_id)}/run.json is no run that this version knows ({why}); remove that folder"
+        ) from None
 
 
 def is_finalised(store: Store, run: Run) -> bool:

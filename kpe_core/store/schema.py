@@ -22,7 +22,7 @@ SAMPLES = pa.schema([
     _field("kpe_left", pa.float64(), "kpe by the left Riemann sum over the grid ([KE]'s; Euler's kpe)", _ENERGY),
     _field("kpe_trapezoid", pa.float64(), "kpe by the trapezoid rule over the grid", _ENERGY),
     _field("kpe_simpson", pa.float64(), "kpe by Simpson's rule over the grid", _ENERGY),
-    _field("kpe_error", pa.float64(), "estimated quadrature error of kpe: distance to the next better sum", _ENERGY),
+    _field("kpe_error", pa.float64(), "distance of kpe to the next better sum (dopri5: to the grid's)", _ENERGY),
     _field("peak_power", pa.float64(), "largest ‖ηv‖² on the path", _SPEED2),
     _field("peak_t", pa.float64(), "time of the largest power", "time"),
     _field("path_length", pa.float64(), "Σ‖Δx‖ along the path", _LENGTH),
