@@ -41,13 +41,14 @@ def landing_exponent(spec: ShapingSpec) -> float:
     return 1.0 - _gain(spec, 1.0) if spec.eta is not None else _landing(spec, 1.0)
 
 
-def energy_diverges(spec: ShapingSpec, closing_order: float = 1.0) -> bool:
-    """Whether landing gives paths on an exact field unbounded energy, more with every step added (METHOD §7).
+def landing_limit(closing_order: float = 1.0) -> float:
+    """The landing c = 1 − η(1) from which on paths on an exact field have unbounded energy, more with every step added.
 
     Where the bridge closes like σ ~ (1 − t)^q, u = x_k − x obeys du/dσ = η u/σ, so v = γ̇u/σ ~ (1 − t)^(q(1 − c) − 1) and
-    ∫‖v‖² diverges when 2q(1 − c) ≤ 1: for q = 1, when c ≥ ½. ``closing_order`` is q (:attr:`Bridge.closing_order`).
+    ∫‖v‖² diverges when 2q(1 − c) ≤ 1: from c = 1 − 1/(2q), ½ for the linear bridge (METHOD §7). ``closing_order`` is q
+    (:attr:`Bridge.closing_order`).
     """
-    return 2.0 * closing_order * (1.0 - landing_exponent(spec)) <= 1.0
+    return 1.0 - 0.5 / closing_order
 
 
 def _gain(spec: ShapingSpec, t: float) -> float:

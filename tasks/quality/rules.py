@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kpe_core.fields.bridges import bridge
 from kpe_core.measure.density import estimator_name
 from kpe_core.measure.fidelity import fidelity_metrics
+from kpe_core.sampling.shaping import landing_limit
 from kpe_core.stages.probe import PROBED, is_probed
 from kpe_core.stages.theory import is_exact, shows_growth
 from kpe_core.store.trajectories import kept_states
@@ -200,7 +201,7 @@ def _scores(run: Run, facts: Facts) -> list[Rule]:
         found.append(_between(close, "kpe_bias", low=-0.01, high=0.01, severity="warning"))
     if isinstance(run.field, ExactField) and not run.shaping.is_plain:
         gentle = "landing, 1 − η(1), is gentle enough for the exact field's energy to have a limit as steps are added"
-        limit = 1 - 0.5 / bridge(run.field.bridge).closing_order
+        limit = landing_limit(bridge(run.field.bridge).closing_order)
         found.append(_between(gentle, "landing", high=limit, strict_max=True, severity="warning"))
     return found
 

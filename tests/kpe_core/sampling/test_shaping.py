@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kpe_core.sampling.shaping import breaks, energy_diverges, gain, landing_exponent
+from kpe_core.sampling.shaping import breaks, gain, landing_exponent, landing_limit
 from kpe_core.study.specs import ShapingSpec
 
 A, B, TAU, K = 0.3, 0.02, 0.6, 3.0
@@ -206,11 +206,10 @@ def test_landing_exponent_is_what_is_missing_from_1_at_the_end(choices: dict[str
 
 def test_energy_diverges_from_the_published_gain_on() -> None:
     """METHOD §7: on the linear bridge from β₀ = 0.026 on; a bridge that closes faster bears more."""
-    assert not energy_diverges(ShapingSpec(beta0=0.026))
-    assert energy_diverges(ShapingSpec(beta0=0.0263))
-    assert not energy_diverges(ShapingSpec(beta0=0.0263), closing_order=2)
-    assert energy_diverges(ShapingSpec(beta0=0.75, landing="linear"), closing_order=2)
-    assert not energy_diverges(ShapingSpec(beta0=0.74, landing="linear"), closing_order=2)
+    assert landing_exponent(ShapingSpec(beta0=0.026)) < landing_limit() < landing_exponent(ShapingSpec(beta0=0.0263))
+    assert landing_exponent(ShapingSpec(beta0=0.0263)) < landing_limit(closing_order=2)
+    assert landing_exponent(ShapingSpec(beta0=0.75, landing="linear")) >= landing_limit(closing_order=2)
+    assert landing_exponent(ShapingSpec(beta0=0.74, landing="linear")) < landing_limit(closing_order=2)
 
 
 @given(t=st.floats(0, 1), tau=st.floats(0.05, 0.95), alpha0=st.floats(0, 10))
