@@ -1,9 +1,10 @@
-"""Shared parts: a tiny study, a store it was run into, a Prefect server for the session."""
+"""Shared parts: the property tests' examples, a tiny study, a store it was run into, a Prefect server for the session."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from kpe_core.stages.compare import compare, pairs
 from kpe_core.stages.manifest import finalise, register, remember
@@ -17,6 +18,11 @@ from kpe_core.store.store import Store
 from kpe_core.study.load import load_study
 from kpe_core.study.runs import Run, cells
 from kpe_core.study.specs import MeasureSpec, NetworkField, Study
+
+# The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", derandomize=False, deadline=None)
+settings.load_profile("repeatable")
 
 TINY = """
 name: tiny

@@ -98,7 +98,9 @@ def require_increasing(coefficients: Sequence[float]) -> None:
     if abs(total - 1.0) > END_TOLERANCE:
         raise UserError(f"coefficients {list(coefficients)} sum to {total:g}; gamma(1) = 1 needs them to sum to 1")
     slope = np.polynomial.Polynomial([0.0, *coefficients]).deriv()
-    roots = np.atleast_1d(slope.deriv().trim().roots()) if slope.degree() > 0 else np.empty(0)
+    # A leading coefficient this small moves nothing on [0, 1], and dividing by it would overflow.
+    bend = slope.deriv().trim(1e-15 * np.abs(slope.coef).max())
+    roots = np.atleast_1d(bend.roots()) if bend.degree() > 0 else np.empty(0)
     turning = roots.real[(np.abs(roots.imag) < 1e-6) & (roots.real > 0.0) & (roots.real < 1.0)]
     where = np.concatenate([[0.0, 1.0], turning])
     least = int(np.argmin(slope(where)))
