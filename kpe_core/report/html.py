@@ -1,5 +1,6 @@
 """One self-contained HTML page: findings, figures, every answer with its SQL, checks, provenance. No request leaves it."""
 
+import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
@@ -27,13 +28,13 @@ _DEFAULT_SHAPING = ShapingSpec()
 
 @dataclass(frozen=True)
 class Table:
-    """An answer ready to be shown: cells as text, and which columns are numbers."""
+    """An answer ready to be shown: cells as text with what they sort by, and which columns are numbers."""
 
     name: str
     analysis: Analysis
     columns: list[str]
     numeric: list[bool]
-    rows: list[list[str]]
+    rows: list[list[tuple[str, Any]]]
     note: str
 
 
@@ -130,11 +131,18 @@ def _table(analysis: Analysis, table: pa.Table) -> Table:
         analysis=analysis,
         columns=table.column_names,
         numeric=[pa.types.is_integer(f.type) or pa.types.is_floating(f.type) for f in table.schema],
-        rows=[[cell(value) for value in row.values()] for row in shown],
+        rows=[[(cell(value), _sort_key(value)) for value in row.values()] for row in shown],
         note=""
         if len(shown) == len(rows)
         else f"Shown: {len(shown)} of {len(rows)} rows, evenly spaced within each run.",
     )
+
+
+def _sort_key(value: Any) -> str:
+    """What a cell sorts by. Sums differ in their last digits from one asking to the next; the page should not."""
+    if isinstance(value, float):
+        return f"{value:.9g}" if math.isfinite(value) else ""
+    return "" if value is None else str(value)
 
 
 def _spaced(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
