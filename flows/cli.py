@@ -16,6 +16,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+analyses = typer.Typer(name="analyses", add_completion=False, rich_markup_mode=None)
+app.add_typer(analyses)
+docs = typer.Typer(name="docs", help="Documentation generated from its sources.", no_args_is_help=True)
+app.add_typer(docs)
+
+AnalysisName = Annotated[str, typer.Argument(help="as `kpe analyses` lists it")]
 StudyName = Annotated[str, typer.Argument(help="a study file, or the name of one in deployments/studies/")]
 StoreUrl = Annotated[str, typer.Option("--store", envvar="KPE_STORE", help="folder or s3:// prefix")]
 Overrides = Annotated[
@@ -87,17 +93,35 @@ def sql(
     ask(store, query, csv)
 
 
-@app.command()
-def analyze(
-    name: Annotated[str | None, typer.Argument(help="an analysis; default: list them")] = None,
+@analyses.callback(invoke_without_command=True)
+def list_analyses(context: typer.Context) -> None:
+    """The questions in sql/analyses/: list them, show one, ask it."""
+    if context.invoked_subcommand is None:
+        from flows.commands.analyses import list_analyses
+
+        list_analyses()
+
+
+@analyses.command("show")
+def show_analysis(name: AnalysisName) -> None:
+    """Print what an analysis answers, its parameters and its SQL."""
+    from flows.commands.analyses import show_analysis
+
+    show_analysis(name)
+
+
+@analyses.command("run")
+def run_analysis(
+    name: AnalysisName,
     study: Annotated[str, typer.Option("--study", help="the study it is about")] = "first-look",
+    param: Annotated[list[str] | None, typer.Option("--param", help="name=value, as often as needed")] = None,
     store: StoreUrl = "store",
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
 ) -> None:
-    """Run one of the analyses in sql/analyses/, or list them."""
-    from flows.commands.look import analyze as run_analysis
+    """Ask an analysis of a study."""
+    from flows.commands.analyses import run_analysis
 
-    run_analysis(store, study, name, csv)
+    run_analysis(store, study, name, param or [], csv)
 
 
 @app.command()
@@ -107,6 +131,14 @@ def report(study: StudyName, set_: Overrides = None, store: StoreUrl = "store") 
     from kpe_core.study.load import load_study
 
     write_again(load_study(study, tuple(set_ or ())), store)
+
+
+@docs.command("sql")
+def docs_sql() -> None:
+    """Write sql/README.md: every view, macro and analysis, from the SQL itself."""
+    from kpe_core.catalog.documentation import write
+
+    print(write())
 
 
 @app.command()

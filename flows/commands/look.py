@@ -1,12 +1,10 @@
-"""``kpe ls``, ``verify``, ``sql``, ``analyze``, ``report``: looking at a store without changing its numbers."""
+"""``kpe ls``, ``verify``, ``sql``, ``report``: looking at a store without changing its numbers."""
 
 from rich import box
 from rich.table import Table
 
 from flows.commands.render import console, human_bytes, show
-from kpe_core.catalog.analyses import analyses, analysis
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.errors import UserError
 from kpe_core.stages.manifest import is_finalised, registered
 from kpe_core.stages.requirements import sampled_rows
 from kpe_core.stages.verify import damages, find_run
@@ -55,20 +53,6 @@ def ask(store_url: str, query: str, csv: bool) -> None:
     """Print the answer to one read-only statement."""
     with Catalog(Store.open(store_url)) as catalog:
         show(catalog.ask(query), csv)
-
-
-def analyze(store_url: str, study: str, name: str | None, csv: bool) -> None:
-    """Print one analysis of a study, or the list of analyses."""
-    if name is None:
-        for each in analyses():
-            print(f"{each.name:20}  {each.title}\n{'':20}  {each.answers}")
-        return
-    chosen = analysis(name)
-    store = Store.open(store_url)
-    if not store.exists(f"studies/{study}/runs.json"):
-        raise UserError(f"{store.url} holds no study {study!r}; it has {', '.join(store.list('studies')) or 'none'}")
-    with Catalog(store) as catalog:
-        show(chosen.run(catalog, study), csv)
 
 
 def write_again(study: Study, store_url: str) -> None:

@@ -4,7 +4,6 @@ The tables are scanned as Arrow datasets, so DuckDB itself needs no file access,
 views and nothing else.
 """
 
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,15 +11,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from kpe_core.catalog.described import SQL, comments
 from kpe_core.errors import UserError
 from kpe_core.identity import canonical_json
 from kpe_core.stages.manifest import manifests
 from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
-SQL = Path(__file__).parents[2] / "sql"
 VIEWS = ("runs", "study_runs", "samples", "densities", "steps", "features", "scores", "theory", "checks", "comparisons")
 """In the order of their dependence."""
+
+NUMERIC = ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "BOOLEAN")
 
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
@@ -41,6 +42,7 @@ class Catalog:
         self._register()
         for script in ("macros.sql", *(f"views/{view}.sql" for view in VIEWS)):
             self._con.execute((SQL / script).read_text(encoding="utf-8"))
+        self._con.execute(comments(VIEWS))
         self._con.execute("SET enable_progress_bar = false")
         self._con.execute("SET enable_external_access = false")
         self._con.execute("SET lock_configuration = true")
@@ -80,6 +82,11 @@ class Catalog:
     def query(self, sql: str, **parameters: Any) -> pa.Table:
         """The answer to the project's own SQL with named parameters."""
         return self._con.sql(sql, params=parameters).to_arrow_table()
+
+    def numeric_columns(self, view: str) -> list[str]:
+        """The view's columns that hold numbers, or truth values, which count as 0 and 1."""
+        rows = self.query(f"DESCRIBE {view}").to_pylist()
+        return [row["column_name"] for row in rows if row["column_type"] in NUMERIC]
 
     # -- what there is to ask ------------------------------------------------------------------------------------
 

@@ -1,41 +1,33 @@
 -- title: Energy in dense and in sparse places
--- answers: Whether samples in the sparsest third have other energies than those in the densest third (Mann–Whitney U).
+-- answers: Whether samples in the sparsest stratum have other energies than those in the densest one (Mann–Whitney U).
 -- source: [KE] figure 3
 -- param study: the study
--- columns: kpe_sparse, kpe_dense: medians; auc: probability that a sparse sample has more energy than a dense one;
---          z, p: normal approximation, two-sided, corrected for ties
-WITH strata AS (
-  SELECT m.position, m.run_label, d.run, d.space, d.estimator, s.kpe,
-    ntile(3) OVER (PARTITION BY d.run, d.space, d.estimator ORDER BY d.log_density, d.sample) AS third
+-- param strata: integer from 2 to 100, default 3: how many equally filled strata of log density
+-- column run_label: the run's name in the study
+-- column space, estimator: where and how the density was estimated
+-- column n: samples in both
+-- column kpe_sparse, kpe_dense: median energies [coordinate²/time]
+-- column auc: probability that a sparse sample has more energy than a dense one, ties counting half
+-- column z: standard normal under no difference, corrected for ties and for continuity
+-- column p: two-sided, from the normal approximation
+WITH pairs AS (
+  SELECT m.position, m.run_label, d.space, d.estimator, s.kpe,
+    quantile_bin(d.log_density, $strata, (m.position, d.space, d.estimator)) AS stratum
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),
-ranked AS (
-  SELECT *, average_rank(kpe, (run, space, estimator)) AS r,
-    count(*) OVER (PARTITION BY run, space, estimator, kpe) AS tied
-  FROM strata WHERE third IN (1, 3)
+ends AS (
+  SELECT *, {position: position, space: space, estimator: estimator} AS g FROM pairs WHERE stratum IN (1, $strata)
 ),
-sums AS (
-  SELECT position, run_label, space, estimator,
-    count(*) FILTER (third = 1)::DOUBLE                          AS n1,
-    count(*) FILTER (third = 3)::DOUBLE                          AS n2,
-    sum(r) FILTER (third = 1)                                    AS rank_sum,
-    sum((tied * tied - 1)::DOUBLE)                               AS ties,
-    median(kpe) FILTER (third = 1)                               AS kpe_sparse,
-    median(kpe) FILTER (third = 3)                               AS kpe_dense
-  FROM ranked GROUP BY ALL
-),
-u AS (
-  SELECT *, rank_sum - n1 * (n1 + 1) / 2 AS u,
-    sqrt(n1 * n2 / 12 * (n1 + n2 + 1 - ties / ((n1 + n2) * (n1 + n2 - 1)))) AS sd
-  FROM sums WHERE n1 > 0 AND n2 > 0
+medians AS (
+  SELECT g, any_value(run_label) AS run_label, median(kpe) FILTER (stratum = 1) AS kpe_sparse,
+    median(kpe) FILTER (stratum > 1) AS kpe_dense
+  FROM ends GROUP BY g
 )
 SELECT
-  run_label, space, estimator,
-  (n1 + n2)::BIGINT                                     AS n,
-  kpe_sparse, kpe_dense,
-  u / (n1 * n2)                                         AS auc,
-  (u - n1 * n2 / 2) / nullif(sd, 0)                     AS z,
-  normal_p(greatest(abs(u - n1 * n2 / 2) - 0.5, 0) / nullif(sd, 0)) AS p
-FROM u
-ORDER BY position, space, estimator DESC;
+  run_label, g.space, g.estimator,
+  n_first + n_other                                     AS n,
+  kpe_sparse, kpe_dense, auc, z, p
+FROM mann_whitney(ends, kpe, stratum = 1, g) AS test JOIN medians ON g = per
+WHERE n_first > 0 AND n_other > 0
+ORDER BY g.position, g.space, g.estimator DESC;

@@ -2,8 +2,12 @@
 -- answers: Effective power and cumulative energy over time, over all samples of a run.
 -- source: [KE] figure 3; Lemma 5.1
 -- param study: the study
--- columns: t; power: mean ‖ηv‖²; power_low, power_high: 10 % and 90 % quantiles; cumulative_kpe: mean energy spent up to
---          the step's end
+-- column run_label: the run's name in the study
+-- column step: index of the solver step
+-- column t: time at the step's start [time]
+-- column power: mean ‖ηv‖² [coordinate²/time²]
+-- column power_low, power_high: its 10 % and 90 % quantiles [coordinate²/time²]
+-- column cumulative_kpe: mean energy spent up to the step's end [coordinate²/time]
 SELECT
   m.run_label,
   step,

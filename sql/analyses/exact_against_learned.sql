@@ -1,12 +1,21 @@
 -- title: The exact field beside a learned one
 -- answers: Whether the exact field reaches a higher peak power and memorizes more than a network trained on the same points,
---          from the same noise.
+--   from the same noise.
 -- source: [KE] Proposition 5.2; METHOD §3
 -- param study: the study
--- columns: run_label: the exact run; learned: the network's, with the same training points, bridge, seed and number of
---          samples, both plain and unguided; peak_power, learned_peak_power: means; higher: share of samples whose exact
---          path peaks higher; ratio: median of exact over learned peak power; f_mem, learned_f_mem: memorized shares; low
---          and high: Wilson's intervals
+-- column run_label: the exact run's name
+-- column learned: the network's run, with the same training points, bridge, seed and number of samples, both plain and
+--   unguided
+-- column n: pairs of samples
+-- column nfe, learned_nfe: velocities per sample asked for
+-- column peak_power, learned_peak_power: means [coordinate²/time²]
+-- column higher: share of samples whose exact path peaks higher
+-- column higher_low, higher_high: ends of its 95 % interval (Wilson)
+-- column ratio: median of exact over learned peak power
+-- column f_mem: memorized share of the exact run
+-- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
+-- column learned_f_mem: memorized share of the network's
+-- column learned_f_mem_low, learned_f_mem_high: ends of its 95 % interval (Wilson)
 WITH plain AS (
   SELECT m.position, m.run_label, r.run, r.field, r.seed, r.n_samples, r.nfe,
     r.spec->>'$.fingerprint' AS data, r.spec->>'$.field.bridge' AS path

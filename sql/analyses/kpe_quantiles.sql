@@ -2,11 +2,18 @@
 -- answers: Semantic score, margin, density and memorization by quantile of kinetic path energy, within each run.
 -- source: [KE] figure 2; METHOD §5
 -- param study: the study
--- param quantiles: 5, how many quantiles
--- columns: quantile 1 is the lowest energy; score, margin in logits; log_density (k-NN, data space) in nats;
---          f_mem with Wilson's interval
+-- param quantiles: integer from 2 to 1000, default 5: how many equally filled bins
+-- column run_label: the run's name in the study
+-- column quantile: 1 is the lowest energy; equal energies share one
+-- column n: samples
+-- column kpe: mean energy [coordinate²/time]
+-- column score, margin: means [logit]
+-- column log_density: mean k-NN log density in data space; of several estimates the one of smallest k [nat]
+-- column norm: mean ‖x(1)‖ [coordinate]
+-- column f_mem: memorized share
+-- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
 WITH chosen AS (
-  SELECT m.position, m.run_label, s.*, ntile($quantiles) OVER (PARTITION BY s.run ORDER BY s.kpe, s.sample) AS q
+  SELECT m.position, m.run_label, s.*, quantile_bin(s.kpe, $quantiles, m.position) AS quantile
   FROM samples s JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),
@@ -15,8 +22,7 @@ knn AS (  -- of several, the smallest k, nothing left out
   FROM densities WHERE space = 'data' AND estimator LIKE 'knn%' GROUP BY run, sample
 )
 SELECT
-  run_label                                             AS run_label,
-  q                                                     AS quantile,
+  run_label, quantile,
   count(*)                                              AS n,
   avg(kpe)                                              AS kpe,
   avg(score)                                            AS score,
@@ -27,5 +33,5 @@ SELECT
   wilson_low(avg(memorized::INT), count(*))             AS f_mem_low,
   wilson_high(avg(memorized::INT), count(*))            AS f_mem_high
 FROM chosen LEFT JOIN knn USING (run, sample)
-GROUP BY position, run_label, q
-ORDER BY position, q;
+GROUP BY position, run_label, quantile
+ORDER BY position, quantile;

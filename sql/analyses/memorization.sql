@@ -2,10 +2,15 @@
 -- answers: F_mem of every run with its bootstrap interval, and the memorized share by quintile of energy.
 -- source: [BO]; [KE] §6; METHOD §5
 -- param study: the study
--- columns: f_mem with its interval; q1 … q5: memorized share from the lowest to the highest fifth of energy;
---          late_memorized, late_other: mean late energy of memorized and of other samples
+-- column run_label: the run's name in the study
+-- column field: exact, or what network
+-- column n: samples
+-- column f_mem: memorized share
+-- column low, high: ends of its 95 % bootstrap interval
+-- column q1, q2, q3, q4, q5: memorized share from the lowest to the highest fifth of energy
+-- column late_memorized, late_other: mean late energy of memorized and of other samples [coordinate²/time]
 WITH chosen AS (
-  SELECT s.*, ntile(5) OVER (PARTITION BY s.run ORDER BY s.kpe, s.sample) AS q
+  SELECT s.run, s.memorized, s.kpe_late, quantile_bin(s.kpe, 5, m.position) AS q
   FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
 ),
 by_quintile AS (

@@ -2,8 +2,16 @@
 -- answers: Memorization, quality and energy of every shaping beside its plain twin on the same noise, with paired differences.
 -- source: [KE] table 3; METHOD §4, §6
 -- param study: the study
--- columns: eta: a given gain, in place of alpha0 and beta0; value of the metric; delta: difference to the plain run with its
---          paired 95 % interval (NULL for the plain run)
+-- column run_label: the run's name in the study
+-- column plain: whether nothing is shaped
+-- column alpha0, beta0: launch and landing gain
+-- column eta: a given gain, in place of alpha0 and beta0
+-- column metric: which metric
+-- column value: the metric
+-- column value_low, value_high: ends of its 95 % interval
+-- column delta: difference to the plain run; NULL for the plain run
+-- column low, high: ends of its paired 95 % interval
+-- column n: samples
 WITH families AS (
   SELECT m.*, r.plain, r.alpha0, r.beta0, r.eta, c.baseline
   FROM study_runs m JOIN runs r USING (run)

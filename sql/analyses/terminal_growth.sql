@@ -1,12 +1,23 @@
 -- title: How the exact field pulls at the end
 -- answers: Whether the velocity stays bounded as t → 1 or grows under landing, as Lemma 5.1's argument says it must, and
---          what that costs beside the plain twin.
+--   what that costs beside the plain twin.
 -- source: [KE] Lemma 5.1; METHOD §7
 -- param study: the study
--- columns: growth: exponent c of ‖v‖/γ̇ ~ σ^−c over the last fifth of the grid, with its 95 % interval (NULL where that has
---          too few steps); growth_theory: what the run's gains and steps say it is; landing: 1 − η(1), its limit, and
---          diverges: whether the energy then has none, 2q(1 − landing) ≤ 1 where σ ~ (1 − t)^q (both NULL for a given η,
---          the latter where q is not known); peak_power, kpe: means; plain_peak_power, plain_kpe: those of the plain twin
+-- column run_label: the run's name in the study
+-- column n: samples
+-- column bridge: the bridge between noise and data
+-- column solver: its solver
+-- column nfe: velocities per sample asked for
+-- column shaped: whether the paths are shaped
+-- column growth: exponent c of ‖v‖/γ̇ ~ σ^−c over the last fifth of the grid; NULL where that has too few steps
+-- column low, high: ends of its 95 % interval
+-- column growth_theory: what the run's gains and steps say it is
+-- column landing: 1 − η(1), its limit; NULL for a given η
+-- column diverges: whether the energy then has no limit: 2q(1 − landing) ≤ 1 where σ ~ (1 − t)^q; NULL where q is not known
+-- column peak_power: mean largest power [coordinate²/time²]
+-- column kpe: mean energy [coordinate²/time]
+-- column plain_peak_power: that of the plain twin [coordinate²/time²]
+-- column plain_kpe: that of the plain twin [coordinate²/time]
 WITH exact AS (
   SELECT m.position, m.run_label, r.run, r.n_samples, r.bridge, r.solver, r.nfe,
     NOT r.plain AS shaped,

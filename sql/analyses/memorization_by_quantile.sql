@@ -1,0 +1,30 @@
+-- title: Memorization by any column's quantile
+-- answers: The memorized share from the lowest to the highest values of a column, with its interval.
+-- source: [BO]; [KE] §6
+-- param study: the study
+-- param by: column of samples, default kpe: what the quantiles are of
+-- param quantiles: integer from 2 to 1000, default 5: how many equally filled bins
+-- column run_label: the run's name in the study
+-- column quantile: 1 holds the lowest; equal values share one
+-- column n: samples
+-- column by_mean: mean of what the quantiles are of
+-- column f_mem: memorized share
+-- column low, high: ends of its 95 % interval (Wilson)
+WITH sorting AS (
+  SELECT run, memorized, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value FROM samples
+),
+binned AS (
+  SELECT m.position, m.run_label, memorized, by_value, quantile_bin(by_value, $quantiles, m.position) AS quantile
+  FROM sorting JOIN study_runs m USING (run)
+  WHERE m.study = $study AND is_number(by_value)
+)
+SELECT
+  run_label, quantile,
+  count(*)                                              AS n,
+  avg(by_value)                                         AS by_mean,
+  avg(memorized::INT)                                   AS f_mem,
+  wilson_low(avg(memorized::INT), count(*))             AS low,
+  wilson_high(avg(memorized::INT), count(*))            AS high
+FROM binned
+GROUP BY position, run_label, quantile
+ORDER BY position, quantile;
