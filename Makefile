@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench ui clean
+.PHONY: run test bench docs ui clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -19,6 +19,9 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py -s --durations=0
+
+docs: $(VENV)/.ready
+	$(BIN)/kpe docs sql
 
 ui: $(VENV)/.ready
 	$(BIN)/kpe ui --store $(STORE)

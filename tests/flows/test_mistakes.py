@@ -154,7 +154,15 @@ def test_unknown_run(mistake: Kpe, tiny_store: Store) -> None:
 
 def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:
     args = ("--study", "tiny", "--store", tiny_store.url)
-    assert "did you mean 'memorization'" in mistake("analyze", "memorisation", *args)
+    assert "did you mean 'memorization'" in mistake("analyses", "run", "memorisation", *args)
+    assert "did you mean 'memorization'" in mistake("analyses", "show", "memorisation")
+    assert "holds no study 'tyni'; it has tiny" in mistake("analyses", "run", "trends", "--study", "tyni", *args[2:])
+    ask = ("analyses", "run", "quantile_metrics", *args)
+    assert "did you mean 'quantiles'" in mistake(*ask, "--param", "quantile=3")
+    assert "did you mean 'margin'" in mistake(*ask, "--param", "column=margn")
+    assert 'no numeric column "kpe) FROM' in mistake(*ask, "--param", "by=kpe) FROM read_csv('/etc/passwd'")
+    assert "a whole number from 2 to 1000" in mistake(*ask, "--param", "quantiles=many")
+    assert "write name=value" in mistake(*ask, "--param", "quantiles")
 
 
 @pytest.mark.parametrize(

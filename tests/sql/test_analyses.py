@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from kpe_core.catalog.analyses import analyses, analysis
-from kpe_core.catalog.catalog import VIEWS, Catalog
+from kpe_core.catalog.catalog import Catalog
 from kpe_core.store.store import Store
 from kpe_core.study.load import load_study
 from tests.conftest import run_serially
@@ -34,12 +34,15 @@ def partial(xy: float, xz: float, yz: float) -> float:
     return (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
 
 
+# What the tiny study does not have: an exact field beside its network, runs that differ in the solver or the seed alone,
+# checks (tests/sql/test_theory.py and test_run_analyses.py do).
+SILENT = {"exact_against_learned", "solver_convergence", "run_drift", "quality_history"}
+
+
 @pytest.mark.parametrize("name", [a.name for a in analyses()])
-def test_every_analysis_answers_and_says_what(catalog: Catalog, name: str) -> None:
+def test_every_analysis_answers(catalog: Catalog, name: str) -> None:
     table = analysis(name).run(catalog, "tiny")
-    # The tiny study has no exact field beside its network (tests/sql/test_theory.py has).
-    assert (table.num_rows > 0) == (name != "exact_against_learned")
-    assert len(analysis(name).answers) > 20
+    assert (table.num_rows > 0) == (name not in SILENT)
     assert analysis(name).run(catalog, "no such study").num_rows == 0
 
 
@@ -154,10 +157,3 @@ def test_what_does_not_move_has_no_late_share(tmp_path: Path) -> None:
     with Catalog(store) as still:
         (row,) = analysis("early_late").run(still, "tiny").to_pylist()
     assert (row["kpe_late"], row["late_share"]) == (0, None)
-
-
-def test_views_are_documented_in_their_files(catalog: Catalog) -> None:
-    from kpe_core.catalog.catalog import SQL
-
-    assert sorted(p.stem for p in (SQL / "views").glob("*.sql")) == sorted(VIEWS)
-    assert all((SQL / "views" / f"{view}.sql").read_text().startswith("-- ") for view in VIEWS)
