@@ -125,6 +125,20 @@ def run_analysis(
 
 
 @app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="a data set; default: list them")] = None,
+    root: Annotated[str | None, typer.Option("--root", help="where its files lie, as data.root in a study")] = None,
+) -> None:
+    """List the data sets: which are here, which are missing, and how to provide them."""
+    from flows.commands.data import list_sets, show_set
+
+    if name is None:
+        list_sets()
+    else:
+        show_set(name, root)
+
+
+@app.command()
 def report(study: StudyName, set_: Overrides = None, store: StoreUrl = "store") -> None:
     """Write a study's HTML report again from the store."""
     from flows.commands.look import write_again

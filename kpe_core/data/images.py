@@ -28,3 +28,12 @@ def mnist5k() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     table = csv.read_csv(pa.BufferReader(gzip.decompress(packed)), read_options=options)
     values = np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
     return values[:, :-1].reshape(-1, 28, 28), values[:, -1].astype(np.int64)
+
+
+def faces() -> NDArray[np.float32]:
+    """The 100 faces of scikit-image's ``lfw_subset``: (100, 25, 25) float32 in 0…1.
+
+    Its other 100 images are patches of background, for training face detectors; they are left out.
+    """
+    with (files("skimage.data") / "lfw_subset.npy").open("rb") as f:
+        return np.load(f, allow_pickle=False)[:100].astype(np.float32)

@@ -14,34 +14,40 @@ LEARNING_RATE = 2e-3
 
 
 class SmallClassifier(nn.Module):
-    """Two convolutions, then a linear layer of features, then one logit a class. Images (B, side²) float32."""
+    """Two convolutions, then a linear layer of features, then one logit a class.
 
-    def __init__(self, side: int, n_classes: int, features: int) -> None:
+    Takes points (B, D) float32 of a shape (H, W) or (C, H, W).
+    """
+
+    def __init__(self, shape: tuple[int, ...], n_classes: int, features: int) -> None:
         super().__init__()
-        self.side = side
+        channels, height, width = (1, *shape)[-3:]
+        self.shape = (channels, height, width)
         self.convolve = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         )  # fmt: skip
-        self.embed = nn.Linear(32 * (side // 4) ** 2, features)
+        self.embed = nn.Linear(32 * (height // 4) * (width // 4), features)
         self.read_out = nn.Linear(features, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """(B, features), before the last rectification, so that their distribution is close to Gaussian."""
-        return self.embed(self.convolve(x.view(-1, 1, self.side, self.side)))
+        return self.embed(self.convolve(x.view(-1, *self.shape)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.read_out(nn.functional.relu(self.features(x)))
 
 
 def train_classifier(
-    spec: ClassifierSpec, x: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int
+    spec: ClassifierSpec, x: NDArray[np.float32], labels: NDArray[np.int64], shape: tuple[int, ...], n_classes: int
 ) -> SmallClassifier:
-    """Fit on real points ``x`` (N, side²) by cross-entropy; the result depends on spec and data alone."""
-    side = int(np.sqrt(x.shape[1]))
+    """Fit on real points ``x`` (N, D) of a shape (H, W) or (C, H, W) by cross-entropy.
+
+    The result depends on spec and data alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        network = SmallClassifier(side, n_classes, spec.features)
+        network = SmallClassifier(shape, n_classes, spec.features)
     rate = LEARNING_RATE
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, spec.epochs)
@@ -70,7 +76,7 @@ class Semantics(NamedTuple):
 
 @torch.inference_mode()
 def semantics(network: SmallClassifier, x: NDArray[np.float32], label: NDArray[np.int64] | None) -> Semantics:
-    """Score, margin, predicted class and features of ``x`` (B, side²), held against ``label`` (B,) or None."""
+    """Score, margin, predicted class and features of ``x`` (B, D), held against ``label`` (B,) or None."""
     features = network.features(torch.from_numpy(x))
     logits = network.read_out(nn.functional.relu(features)).to(torch.float64)
     predicted = logits.argmax(dim=1)

@@ -89,21 +89,23 @@ def literal(text: str) -> str:
 
 
 def enlarged(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Images (n, S, S) with each pixel repeated, to a side of about ``SIDE``: grids of any data set then look alike."""
+    """Images (…, H, W) with each pixel repeated, to a side of about ``SIDE``: grids of any data set then look alike."""
     times = max(1, SIDE // images.shape[-1])
     return images.repeat(times, axis=-2).repeat(times, axis=-1)
 
 
 def mosaic(images: list[list[NDArray | None]], gap: int, wide_gap_after: int | None = None) -> NDArray[np.float32]:
-    """Images (all of one shape) laid out in rows on one canvas; NaN between them and where there is none.
+    """Images, all (H, W) or all (H, W, 3), laid out in rows on one canvas; between them and where there is none NaN, and
+    white in colour.
 
     ``wide_gap_after``: number of the column that a wider gap follows.
     """
     first = next(i for row in images for i in row if i is not None)
-    height, width = first.shape
+    height, width = first.shape[:2]
     columns = max(len(row) for row in images)
     extra = 0 if wide_gap_after is None else 3 * gap
-    out = np.full((len(images) * (height + gap) - gap, columns * (width + gap) - gap + extra), np.nan, dtype=np.float32)
+    size = (len(images) * (height + gap) - gap, columns * (width + gap) - gap + extra, *first.shape[2:])
+    out = np.full(size, np.nan if first.ndim == 2 else 1.0, dtype=np.float32)
     for r, row in enumerate(images):
         for c, image in enumerate(row):
             if image is not None:

@@ -36,7 +36,7 @@ def figures(
     labels = {r.run for r in every}
     main = [r for r in every if r.baseline not in labels]
     shapes = {r.run: samples.prepared_of(store, r).shape for r in main}
-    images = [r for r in main if len(shapes[r.run]) == 2]
+    images = [r for r in main if len(shapes[r.run]) >= 2]
     plane = [r for r in main if shapes[r.run] == (2,)]
     judged = [r for r in main if not without_semantics(answers, r.label)]
     with_density = [r for r in main if r.label in headlines(answers)]

@@ -8,14 +8,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.data.datasets import RAW_RANGE, Prepared, load
+from kpe_core.data.datasets import Prepared, load
 from kpe_core.report.drawing import (
     CONTINUOUS,
     GREY,
     INK,
     canvas,
     dot_size,
-    enlarged,
     mosaic,
     mosaic_left,
     panels,
@@ -23,6 +22,7 @@ from kpe_core.report.drawing import (
 )
 from kpe_core.report.figures_energy import SCATTERED, column
 from kpe_core.report.material import StudyRun
+from kpe_core.report.pictures import pictures, show
 from kpe_core.report.wording import fixed, significant
 from kpe_core.stages.manifest import registered
 from kpe_core.store.store import Store
@@ -76,12 +76,14 @@ def energy_extremes(store: Store, catalog: Catalog, runs: Sequence[StudyRun]) ->
             low = [images[r["sample"]] for r in here if r["up"] <= EACH]
             high = [images[r["sample"]] for r in here if r["down"] <= EACH]
             grid.append([*low, *[None] * (EACH - len(low)), *[None] * (EACH - len(high)), *high])
-        side = next(iter(images.values())).shape[0]
+        side, across = next(iter(images.values())).shape[:2]
         gap = side // 10
-        _show(ax, mosaic(grid, gap, EACH - 1), prepared)
-        ax.set_yticks([i * (side + gap) + side / 2 for i in range(len(classes))], [str(c) for c in classes])
-        width = EACH * (side + gap)
-        ax.set_xticks([width / 2, mosaic_left(EACH, side, gap, EACH - 1) + width / 2], ["lowest KPE", "highest KPE"])
+        show(ax, mosaic(grid, gap, EACH - 1), prepared)
+        ax.set_yticks(
+            [i * (side + gap) + side / 2 for i in range(len(classes))], [class_name(prepared, c) for c in classes]
+        )
+        width = EACH * (across + gap)
+        ax.set_xticks([width / 2, mosaic_left(EACH, across, gap, EACH - 1) + width / 2], ["lowest KPE", "highest KPE"])
         style(ax, run.label, "", "class")
         _bare(ax)
     return figure
@@ -98,11 +100,11 @@ def copies(store: Store, catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
         rows = rows or catalog.query(CLOSEST, run=run.run, most=COPIES).to_pylist()
         samples = list(endpoints(store, run, prepared, rows))
         nearest = [prepared.points[r["nearest"]].reshape(prepared.shape) for r in rows]
-        side = samples[0].shape[0]
+        side, across = samples[0].shape[:2]
         gap = side // 8
-        _show(ax, mosaic([samples, list(enlarged(prepared.affine.invert(np.stack(nearest))))], gap), prepared)
+        show(ax, mosaic([samples, list(pictures(prepared, np.stack(nearest)))], gap), prepared)
         ax.set_yticks([side / 2, side + gap + side / 2], ["sample", "nearest\ntraining"])
-        middles = [mosaic_left(i, side, gap) + side / 2 for i in range(len(rows))]
+        middles = [mosaic_left(i, across, gap) + across / 2 for i in range(len(rows))]
         ax.set_xticks(middles, [f"d₁/d₂ {fixed(r['gap_ratio'])}" for r in rows])
         style(ax, f"{run.label}: {told}")
         _bare(ax)
@@ -148,9 +150,9 @@ def prepared_of(store: Store, run: StudyRun) -> Prepared:
 
 
 def endpoints(store: Store, run: StudyRun, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-    """x(1) of the rows' samples as raw images, enlarged, (len(rows), side, side)."""
+    """x(1) of the rows' samples as pictures."""
     wanted = np.asarray([r["sample"] for r in rows], dtype=np.int64)
-    return enlarged(prepared.affine.invert(_x1(store, run, wanted)))
+    return pictures(prepared, _x1(store, run, wanted))
 
 
 def _x1(store: Store, run: StudyRun, samples: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -160,9 +162,10 @@ def _x1(store: Store, run: StudyRun, samples: NDArray[np.int64]) -> NDArray[np.f
     return np.asarray(array.oindex[wanted], dtype=np.float32)[back]
 
 
-def _show(ax: Any, picture: NDArray[np.float32], prepared: Prepared) -> None:
-    low, high = RAW_RANGE.get(prepared.name) or (float(np.nanmin(picture)), float(np.nanmax(picture)))
-    ax.imshow(picture, cmap="gray", vmin=low, vmax=high)
+def class_name(prepared: Prepared, c: int | None) -> str:
+    """As it labels a row; cut short where it is long."""
+    name = prepared.class_names[c] if c is not None and 0 <= c < prepared.n_classes else str(c)
+    return name if len(name) <= 12 else f"{name[:11]}…"
 
 
 def _bare(ax: Any) -> None:

@@ -10,8 +10,9 @@ from kpe_core.measure.bootstrap import Interval
 from kpe_core.measure.statistics import spearman
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.sampling.path import follow
+from kpe_core.stages.labels import labels_of
 from kpe_core.stages.resolve import field_of
-from kpe_core.stages.sample import course_of, labels_of
+from kpe_core.stages.sample import course_of
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 
@@ -43,7 +44,7 @@ def probe_scores(store: Store, run: Run, prepared: Prepared, kpe: np.ndarray) ->
         return {}
     n = probe_size(run)
     x0 = torch.from_numpy(initial_noise(run.seed, 0, n, prepared.dim))
-    label = torch.from_numpy(labels_of(run, prepared.n_classes)[:n]) if run.conditional else None
+    label = torch.from_numpy(labels_of(run, prepared)[:n]) if run.conditional else None
     times = np.array([0.0, 1.0 - LAST, 1.0])
     course = replace(course_of(run), times=times, solver="dopri5", tolerance=TOLERANCE)
     path = follow(field_of(store, run, prepared), x0, label, course, run.energy_split)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from kpe_core.data import planar
@@ -10,6 +11,7 @@ from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
 from kpe_core.measure.covariance import whitening
 from kpe_core.measure.density import estimator_name
+from kpe_core.stages.labels import class_numbers, labels_of
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.measure import measured
 from kpe_core.stages.resolve import resolve
@@ -41,20 +43,26 @@ def require_possible(cell: Cell) -> None:
         when it cannot; names the experiment.
     """
     prepared = load(cell.data)
-    if cell.measure.classifier is not None and not (prepared.is_image and prepared.shape[0] >= SMALLEST_SIDE):
+    if cell.measure.classifier is not None and not (prepared.is_spatial and min(prepared.shape[-2:]) >= SMALLEST_SIDE):
         raise UserError(
             f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
             f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
         )
+    class_numbers(cell.classes, prepared)
     if cell.conditional:
         _require_classes(cell, prepared)
+    elif cell.classes != "even":
+        raise UserError(
+            f"{cell.experiment}.sampling.classes: this field is not asked by class; "
+            "give the exact field `conditional: true`"
+        )
     for spec in cell.measure.densities:
         _require_density(cell, prepared, spec)
 
 
 def _require_classes(cell: Cell, prepared: Prepared) -> None:
-    asked = range(min(cell.n_samples, prepared.n_classes))
-    if without := sorted(set(asked) - set(prepared.point_labels.tolist())):
+    asked = np.unique(labels_of(cell, prepared))
+    if without := np.setdiff1d(asked, prepared.point_labels).tolist():
         raise UserError(
             f"{cell.experiment}.data: samples are asked for by class, and none of the {prepared.n_points} training points "
             f"is of class {', '.join(map(str, without))}; raise data.n_train"

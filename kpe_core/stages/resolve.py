@@ -10,6 +10,7 @@ from kpe_core.fields.guidance import Guided
 from kpe_core.fields.network import NetworkVelocity
 from kpe_core.fields.training import build
 from kpe_core.measure.classifier import SmallClassifier
+from kpe_core.stages.labels import class_numbers
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, classifier_recipe, weights_recipe
@@ -38,7 +39,8 @@ def resolve(store: Store, cell: Cell) -> Run | None:
             return None
         classifier = card["sha256"]
     return Run(
-        **{name: getattr(cell, name) for name in Cell.model_fields},
+        **{name: getattr(cell, name) for name in Cell.model_fields if name != "classes"},
+        classes=class_numbers(cell.classes, prepared),
         fingerprint=prepared.fingerprint,
         weights=weights,
         classifier=classifier,
@@ -69,7 +71,6 @@ def classifier_of(store: Store, run: Run, prepared: Prepared) -> SmallClassifier
     spec = run.measure.classifier
     if spec is None:
         return None
-    side = prepared.shape[0]
-    network = SmallClassifier(side, prepared.n_classes, spec.features)
+    network = SmallClassifier(prepared.shape, prepared.n_classes, spec.features)
     network.load_state_dict(WeightsBox(store, classifier_recipe(run.measure, prepared.split_fingerprint)).load())
     return network.eval()

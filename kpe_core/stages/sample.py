@@ -20,6 +20,7 @@ from kpe_core.sampling.noise import initial_noise
 from kpe_core.sampling.path import follow
 from kpe_core.sampling.sampler import Course
 from kpe_core.sampling.shaping import breaks, gain
+from kpe_core.stages.labels import labels_of
 from kpe_core.stages.resolve import field_of
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Plan, Trajectories, kept_states
@@ -33,14 +34,8 @@ def create_trajectories(store: Store, run: Run, shard_size: int) -> Plan:
     prepared = load(run.data)
     exact = isinstance(run.field, ExactField)
     return Trajectories(store, run.trajectories_id).create(
-        run, prepared.shape, labels_of(run, prepared.n_classes), exact, shard_size
+        run, prepared.shape, labels_of(run, prepared), exact, shard_size
     )
-
-
-def labels_of(run: Run, n_classes: int) -> NDArray[np.int64]:
-    """Class asked for of every sample: all classes in turn, or −1 where the field is unconditional."""
-    index = np.arange(run.n_samples, dtype=np.int64)
-    return index % n_classes if run.conditional else np.full_like(index, -1)
 
 
 def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
@@ -55,7 +50,7 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     if shard in trajectories.committed():
         return trajectories.marker(shard)
     prepared = load(run.data)
-    labels = labels_of(run, prepared.n_classes)
+    labels = labels_of(run, prepared)
     rows = trajectories.plan().rows(shard)
     start_time = time.perf_counter()
     with one_thread():

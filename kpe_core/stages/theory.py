@@ -7,6 +7,7 @@ from kpe_core.data.datasets import Prepared
 from kpe_core.fields.bridges import bridge
 from kpe_core.measure.bootstrap import Interval, Resamples, mean_interval
 from kpe_core.measure.theory import LEVELS, Regression, growth, growth_window, predicted, predicted_growth
+from kpe_core.stages.labels import labels_of
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
@@ -69,7 +70,7 @@ def _log_rivals(run: Run, prepared: Prepared) -> float:
     if not run.conditional:
         return float(np.log(prepared.n_points))
     sizes = np.bincount(prepared.point_labels, minlength=prepared.n_classes)
-    return float(np.log(sizes[np.arange(run.n_samples) % prepared.n_classes]).mean())
+    return float(np.log(sizes[labels_of(run, prepared)]).mean())
 
 
 def _nullable(values: np.ndarray) -> pa.Array:

@@ -53,7 +53,9 @@ def classifier_weights(store: Store, data: DataSpec, measure: MeasureSpec) -> di
         return card
     start = time.perf_counter()
     with one_thread():
-        network = train_classifier(measure.classifier, prepared.train, prepared.train_labels, prepared.n_classes)
+        network = train_classifier(
+            measure.classifier, prepared.train, prepared.train_labels, prepared.shape, prepared.n_classes
+        )
         accuracy = held_out_accuracy(network, prepared)
     return box.save(
         network.state_dict(),

@@ -123,7 +123,7 @@ class Trajectories:
         states = kept_states(run)
         n, b = run.n_samples, min(run.batch, run.n_samples)
         group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=_attributes(run))
-        space = ("row", "column") if len(shape) == 2 else ("coordinate",)
+        space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
 
         def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
             array = group.create_array(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kpe_core.identity import canonical_json, digest
 from kpe_core.study.specs import (
+    Classes,
     DataSpec,
     Experiment,
     FieldSpec,
@@ -32,6 +33,7 @@ class Cell(Spec):
     """Of the adaptive solver; None for the others."""
     nfe: int
     guidance: float
+    classes: Classes = "even"
     grid: Literal["uniform", "cosine"]
     shaping: ShapingSpec
     n_samples: int
@@ -48,7 +50,7 @@ class Cell(Spec):
 
     @property
     def conditional(self) -> bool:
-        """Whether samples are asked for by class; sample i then has class i mod C."""
+        """Whether samples are asked for by class; ``classes`` then says by which."""
         return isinstance(self.field, NetworkField) or self.field.conditional
 
 
@@ -64,10 +66,12 @@ class Run(Cell):
     def sampling_identity(self) -> dict[str, Any]:
         """Everything that determines the trajectories' numbers. Not how they are computed or measured."""
         keep = {
-            "data", "field", "solver", "tolerance", "nfe", "guidance", "grid", "shaping", "n_samples", "seed",
+            "field", "solver", "tolerance", "nfe", "guidance", "grid", "shaping", "n_samples", "seed",
             "energy_split", "batch", "states", "fingerprint", "weights",
         }  # fmt: skip
-        return self.model_dump(mode="json", include=keep)
+        said = {"data": self.data.identity()} | self.model_dump(mode="json", include=keep)
+        # All classes in turn go without saying, as they did before there was a choice.
+        return said if self.classes == "even" else said | {"classes": self.model_dump(mode="json")["classes"]}
 
     @property
     def trajectories_id(self) -> str:
@@ -104,6 +108,7 @@ def cells(study: Study) -> Iterator[Cell]:
                             tolerance=s.tolerance if solver == "dopri5" else None,
                             nfe=nfe,
                             guidance=guidance,
+                            classes=s.classes,
                             grid=s.grid,
                             shaping=shaping,
                             n_samples=s.n_samples,

@@ -17,6 +17,7 @@ SELECT
   (manifest->>'$.run.nfe')::BIGINT                       AS nfe,            -- velocities per sample asked for
   (manifest->>'$.evaluations')::BIGINT / (manifest->>'$.run.n_samples')::BIGINT AS nfe_spent, -- evaluations per sample made
   (manifest->>'$.run.guidance')::DOUBLE                  AS guidance,       -- classifier-free guidance scale; 1: none
+  manifest->>'$.run.classes'                             AS classes,        -- classes asked for: even, data, or a JSON list
   manifest->>'$.run.grid'                                AS grid,           -- uniform or cosine
   (manifest->>'$.run.shaping.alpha0')::DOUBLE            AS alpha0,         -- launch gain
   (manifest->>'$.run.shaping.beta0')::DOUBLE             AS beta0,          -- landing gain

@@ -9,6 +9,7 @@ import pyarrow as pa
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.measure.density import estimator_name
 from kpe_core.sampling.shaping import landing_exponent
+from kpe_core.stages.labels import labels_of
 from kpe_core.stages.probe import PROBED, probe_size
 from kpe_core.stages.tabulate import memorized, table_path
 from kpe_core.stages.theory import is_exact
@@ -85,6 +86,7 @@ def samples_frame(run: Run, samples: pd.DataFrame, features: pa.Table | None, pr
     required += list(SEMANTIC) if features is not None else []
     needed = 0.5 * samples["displacement"] ** 2
     nearest = pd.Series(prepared.point_labels).reindex(samples["nearest"]).to_numpy()
+    asked = pd.Series(labels_of(run, prepared)).reindex(samples["sample"]).to_numpy()
     frame = samples.assign(
         not_finite=not_finite(samples, required),
         energy_sum_gap=relative_gap(samples["kpe_early"] + samples["kpe_late"], samples["kpe"]),
@@ -93,7 +95,7 @@ def samples_frame(run: Run, samples: pd.DataFrame, features: pa.Table | None, pr
         path_excess=share(samples["displacement"] - samples["path_length"], samples["path_length"]),
         error_share=share(samples["kpe_error"], samples["kpe"]),
         gap_ratio=np.where(samples["d2"] == 0, 0.0, share(samples["d1"], samples["d2"])),
-        label_asked=samples["label"] == samples["sample"] % prepared.n_classes,
+        label_asked=samples["label"].to_numpy() == asked,
         nearest_label_right=nearest == samples["nearest_label"],
     )
     return frame if features is None else frame.assign(features_right=_whole_features(run, samples, features))

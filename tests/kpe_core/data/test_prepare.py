@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpe_core.data.prepare import Affine, pool_mean
+from kpe_core.data.prepare import Affine, pool_mean, pooled_shape
 from kpe_core.errors import UserError
 from kpe_core.study.specs import PrepareSpec
 
@@ -16,7 +16,7 @@ SCALINGS = ["raw", "unit", "symmetric", "centered"]
 
 
 def fit(**choices: Any) -> Affine:
-    return Affine.fit(RAW, PrepareSpec(**choices), bounds=(0.0, 16.0))
+    return Affine.fit([RAW], PrepareSpec(**choices), bounds=(0.0, 16.0))
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -41,7 +41,7 @@ def test_declared_range_goes_where_its_name_says(scaling: str, low: float, middl
 
 def test_centered_removes_each_coordinates_mean_and_divides_by_one_std() -> None:
     raw = RAW * np.linspace(0.5, 2, 4, dtype=np.float32)  # columns of unequal spread
-    affine = Affine.fit(raw, PrepareSpec(scaling="centered", scale=2.0), bounds=None)
+    affine = Affine.fit([raw], PrepareSpec(scaling="centered", scale=2.0), bounds=None)
     x = affine.apply(raw).astype(np.float64)
     assert x.mean(axis=0) == pytest.approx(np.zeros((4, 4)), abs=1e-6)
     assert x.std() == pytest.approx(2.0, rel=1e-6)
@@ -52,7 +52,7 @@ def test_centered_removes_each_coordinates_mean_and_divides_by_one_std() -> None
 @pytest.mark.parametrize("scaling", ["unit", "symmetric"])
 def test_bounded_scalings_need_a_declared_range(scaling: str) -> None:
     with pytest.raises(UserError, match=rf"{scaling}.*use 'centered' or 'raw'"):
-        Affine.fit(RAW, PrepareSpec.model_validate({"scaling": scaling}), bounds=None)
+        Affine.fit([RAW], PrepareSpec.model_validate({"scaling": scaling}), bounds=None)
 
 
 def test_pooling_is_the_mean_of_each_square() -> None:
@@ -64,9 +64,9 @@ def test_pooling_is_the_mean_of_each_square() -> None:
 @pytest.mark.parametrize("side", [3, 5, 8])
 def test_pooling_must_divide_the_side(side: int) -> None:
     with pytest.raises(UserError, match=rf"pool = {side} does not divide the side 4; allowed: \[2, 4\]"):
-        pool_mean(RAW, side)
+        pooled_shape((4, 4), side)
 
 
 def test_points_in_the_plane_cannot_be_pooled() -> None:
     with pytest.raises(UserError, match="pool is for images"):
-        pool_mean(np.zeros((5, 2), dtype=np.float32), 2)
+        pooled_shape((2,), 2)

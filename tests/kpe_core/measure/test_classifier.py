@@ -1,5 +1,7 @@
 """The small classifier: good enough to judge digits, reproducible, and its score and margin defined by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ def digits() -> Prepared:
 
 
 def test_reads_held_out_digits(digits: Prepared) -> None:
-    network = train_classifier(ClassifierSpec(), digits.train, digits.train_labels, 10)
+    network = train_classifier(ClassifierSpec(), digits.train, digits.train_labels, (8, 8), 10)
     here = semantics(network, digits.held_out, digits.held_out_labels)
     right = here.predicted == digits.held_out_labels
     assert right.mean() > 0.95
@@ -31,11 +33,11 @@ def test_depends_on_spec_and_data_alone(digits: Prepared) -> None:
     x, y = digits.train[:256], digits.train_labels[:256]
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first = train_classifier(spec, x, y, 10).state_dict()
+    first = train_classifier(spec, x, y, (8, 8), 10).state_dict()
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    again = train_classifier(spec, x, y, 10).state_dict()
-    other = train_classifier(spec.model_copy(update={"seed": 1}), x, y, 10).state_dict()
+    again = train_classifier(spec, x, y, (8, 8), 10).state_dict()
+    other = train_classifier(spec.model_copy(update={"seed": 1}), x, y, (8, 8), 10).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
@@ -44,7 +46,7 @@ class Transparent(SmallClassifier):
     """Features are the image's first three pixels; logits are the rectified features."""
 
     def __init__(self) -> None:
-        super().__init__(side=4, n_classes=3, features=3)
+        super().__init__(shape=(4, 4), n_classes=3, features=3)
         nn.init.eye_(self.read_out.weight)
         nn.init.zeros_(self.read_out.bias)
 
@@ -74,8 +76,20 @@ def test_features_are_taken_before_the_rectification() -> None:
     assert semantics(Transparent(), IMAGES, None).features.tolist() == [[5, 2, 1], [5, 2, 1], [1, -4, 3]]
 
 
-@pytest.mark.parametrize("side", [8, 14, 28])
-def test_fits_every_image_side_in_use(side: int) -> None:
-    network = SmallClassifier(side, n_classes=4, features=6)
-    assert network(torch.zeros(2, side**2)).shape == (2, 4)
-    assert network.features(torch.zeros(2, side**2)).shape == (2, 6)
+@pytest.mark.parametrize("shape", [(8, 8), (14, 14), (28, 28), (25, 25), (3, 32, 32), (4, 32, 32), (3, 12, 20)])
+def test_fits_every_shape_in_use(shape: tuple[int, ...]) -> None:
+    network = SmallClassifier(shape, n_classes=4, features=6)
+    x = torch.zeros(2, math.prod(shape))
+    assert network(x).shape == (2, 4)
+    assert network.features(x).shape == (2, 6)
+
+
+def test_every_channel_counts() -> None:
+    """A square red or blue: the same in grey, told apart only by colour."""
+    rng = np.random.default_rng(0)
+    y = np.arange(200) % 2
+    x = rng.normal(0, 0.1, size=(200, 3, 8, 8)).astype(np.float32)
+    x[np.arange(200), 2 * y, 2:6, 2:6] += 1.0
+    flat = x.reshape(200, -1)
+    network = train_classifier(ClassifierSpec(epochs=6, features=8), flat[:150], y[:150], (3, 8, 8), 2)
+    assert (semantics(network, flat[150:], None).predicted == y[150:]).all()

@@ -1,0 +1,1 @@
+"""The data sets, one module each; kpe_core.data.registry knows them by name."""
