@@ -34,7 +34,7 @@ experiments:
     sampling: {n_samples: 240, nfe: 20, batch: 20, states: {keep: every, every: 5}}
   - name: shaped
     data: {name: digits, n_train: 64}
-    fields: {kind: network, width: 32, depth: 1, steps: 2500, batch: 16}
+    fields: {kind: mlp, width: 32, depth: 1, steps: 2500, batch: 16}
     sampling: {n_samples: 120, nfe: 20, batch: 20, shapings: [{}, {beta0: 0.02}]}
     measure: {classifier: {epochs: 1, features: 8}, bootstrap: 200}
 """
@@ -56,7 +56,7 @@ def run_serially(study: Study, store: Store, shard_size: int = 60) -> list[Run]:
     """The whole study in this process, without Prefect, Dask and Great Expectations."""
     for training in missing_trainings(store, study):
         if isinstance(training.spec, NetworkField):
-            network_weights(store, training.data, training.spec)
+            network_weights(store, training.data, training.spec, training.steps)
         else:
             assert isinstance(training.spec, MeasureSpec)
             classifier_weights(store, training.data, training.spec)

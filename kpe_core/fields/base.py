@@ -23,6 +23,8 @@ class VelocityField(Protocol):
 
     singular_at_one: bool
     """True where v carries 1/(1 − γ), so that no solver may evaluate it at t = 1."""
+    null_label: int | None
+    """The class that stands for none within a batch of classes; None where only a whole batch can do without, or none."""
     evaluations: int
     """Network evaluations (NFE) that one call costs: two under guidance."""
 

@@ -35,6 +35,7 @@ class ExactField:
     """
 
     singular_at_one = True
+    null_label: int | None = None
     evaluations = 1
 
     def __init__(

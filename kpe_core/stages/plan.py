@@ -10,8 +10,8 @@ import torch
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.fields.base import VelocityField
-from kpe_core.fields.network import NetworkVelocity
-from kpe_core.fields.training import build, train
+from kpe_core.fields.network import NetworkVelocity, build
+from kpe_core.fields.training import train
 from kpe_core.measure.density import fit
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.stages.measure import density_of
@@ -32,6 +32,7 @@ CLASSIFIER_SECONDS = 10.0
 ADAPTIVE_VELOCITIES = 250
 """What dopri5 takes between the grid's points at its default tolerance, by and large."""
 PROBE = 64
+PROBE_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _evaluation_seconds(data: DataSpec, field: FieldSpec, batch: int) -> float:
     prepared = load(data)
     velocity: VelocityField
     if isinstance(field, NetworkField):
-        velocity = NetworkVelocity(build(field, prepared.dim, prepared.n_classes))
+        velocity = NetworkVelocity(build(field, prepared.shape, prepared.n_classes))
     else:
         velocity = exact_field(field, prepared)
     x = torch.from_numpy(initial_noise(0, 0, batch, prepared.dim))
@@ -142,9 +143,10 @@ def _density_seconds(data: DataSpec, spec: DensitySpec, features: int) -> tuple[
 def _training_seconds(data: DataSpec, field: object) -> float:
     assert isinstance(field, NetworkField)
     prepared: Prepared = load(data)
-    probe = field.model_copy(update={"steps": 8})
+    # Timed here, whatever machine will train.
+    probe = field.model_copy(update={"steps": PROBE_STEPS, "warmup": None, "precision": "float32"})
     return _seconds(
-        lambda: train(probe, prepared.points, prepared.point_labels, prepared.n_classes), repeats=2
+        lambda: train(probe, prepared.points, prepared.point_labels, prepared.n_classes, prepared.shape), repeats=2
     ) * field.steps / probe.steps  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What a study still needs: the trainings it depends on, and how far it has come."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from kpe_core.stages.resolve import resolve
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, weights_recipe
+from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import (
     DataSpec,
     DensitySpec,
@@ -28,10 +28,13 @@ from kpe_core.study.specs import (
     NetworkField,
     Study,
     TrueDensity,
+    UNetField,
 )
 
 SMALLEST_SIDE = 4
 """Of images the classifier can take: it halves them twice."""
+SMALLEST_LEVEL = 2
+"""Pixels a side of a U-Net's lowest level."""
 
 
 def require_possible(cell: Cell) -> None:
@@ -48,6 +51,8 @@ def require_possible(cell: Cell) -> None:
             f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
             f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
         )
+    if isinstance(cell.field, UNetField):
+        _require_levels(cell, prepared, cell.field)
     class_numbers(cell.classes, prepared)
     if cell.conditional:
         _require_classes(cell, prepared)
@@ -58,6 +63,21 @@ def require_possible(cell: Cell) -> None:
         )
     for spec in cell.measure.densities:
         _require_density(cell, prepared, spec)
+
+
+def _require_levels(cell: Cell, prepared: Prepared, field: UNetField) -> None:
+    if len(prepared.shape) not in (2, 3):
+        raise UserError(
+            f"{cell.experiment}.fields: a U-Net is for images; {cell.data.name!r} as prepared has points of shape "
+            f"{prepared.shape}. Use kind: mlp"
+        )
+    side = min(prepared.shape[-2:])
+    lowest = -(-side // (field.patch * 2 ** (len(field.multipliers) - 1)))
+    if lowest < SMALLEST_LEVEL:
+        raise UserError(
+            f"{cell.experiment}.fields: {len(field.multipliers)} multipliers and patch {field.patch} leave {lowest} pixel "
+            f"of a side of {side}; use fewer multipliers or a smaller patch"
+        )
 
 
 def _require_classes(cell: Cell, prepared: Prepared) -> None:
@@ -97,18 +117,24 @@ def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
 
 @dataclass(frozen=True)
 class Training:
-    """One thing to train, and the recipe it is stored under."""
+    """One thing to train, and the id of all that determines it."""
 
     kind: Literal["classifier", "network"]
     recipe: str
     label: str
     data: DataSpec
     spec: MeasureSpec | NetworkField
+    steps: tuple[int, ...] = ()
+    """Of a network: those after which its weights are stored."""
+
+    def is_done(self, store: Store) -> bool:
+        boxes = [weights_recipe(self.recipe, step) for step in self.steps] or [self.recipe]
+        return all(WeightsBox(store, recipe).card() is not None for recipe in boxes)
 
     def as_parameters(self) -> dict[str, Any]:
         """As a task takes it: plain dicts and strings."""
         data, spec = self.data.model_dump(mode="json"), self.spec.model_dump(mode="json")
-        return {"label": self.label, "kind": self.kind, "data": data, "spec": spec}
+        return {"label": self.label, "kind": self.kind, "data": data, "spec": spec, "steps": list(self.steps)}
 
 
 def trainings_of(cell: Cell) -> list[Training]:
@@ -119,15 +145,19 @@ def trainings_of(cell: Cell) -> list[Training]:
         recipe = classifier_recipe(cell.measure, prepared.split_fingerprint)
         needed.append(Training("classifier", recipe, f"classifier for {cell.experiment}", cell.data, cell.measure))
     if isinstance(cell.field, NetworkField):
-        recipe = weights_recipe(cell.field, prepared.fingerprint)
-        needed.append(Training("network", recipe, f"network for {cell.experiment}", cell.data, cell.field))
+        assert cell.training_step is not None
+        recipe, steps = training_recipe(cell.field, prepared.fingerprint), (cell.training_step,)
+        needed.append(Training("network", recipe, f"network for {cell.experiment}", cell.data, cell.field, steps))
     return needed
 
 
 def missing_trainings(store: Store, study: Study) -> list[Training]:
-    """Trainings without weights in the store, each once, classifiers (the shorter ones) first."""
-    needed = {t.recipe: t for cell in cells(study) for t in trainings_of(cell)}
-    missing = [t for t in needed.values() if WeightsBox(store, t.recipe).card() is None]
+    """Trainings without weights in the store, each once for all its steps, classifiers (the shorter ones) first."""
+    needed: dict[str, Training] = {}
+    for training in (t for cell in cells(study) for t in trainings_of(cell)):
+        known = needed.setdefault(training.recipe, training)
+        needed[training.recipe] = replace(known, steps=tuple(sorted({*known.steps, *training.steps})))
+    missing = [t for t in needed.values() if not t.is_done(store)]
     return sorted(missing, key=lambda t: t.kind)
 
 

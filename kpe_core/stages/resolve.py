@@ -7,13 +7,12 @@ from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
 from kpe_core.fields.efm import ExactField
 from kpe_core.fields.guidance import Guided
-from kpe_core.fields.network import NetworkVelocity
-from kpe_core.fields.training import build
+from kpe_core.fields.network import NetworkVelocity, restore
 from kpe_core.measure.classifier import SmallClassifier
 from kpe_core.stages.labels import class_numbers
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import Cell, Run, classifier_recipe, weights_recipe
+from kpe_core.study.runs import Cell, Run, classifier_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import ExactField as ExactSpec
 from kpe_core.study.specs import NetworkField
 
@@ -29,7 +28,7 @@ def resolve(store: Store, cell: Cell) -> Run | None:
     prepared = load(cell.data)
     weights = classifier = None
     if isinstance(cell.field, NetworkField):
-        card = WeightsBox(store, weights_recipe(cell.field, prepared.fingerprint)).card()
+        card = network_box(store, cell, prepared.fingerprint).card()
         if card is None:
             return None
         weights = card["sha256"]
@@ -47,13 +46,19 @@ def resolve(store: Store, cell: Cell) -> Run | None:
     )
 
 
+def network_box(store: Store, cell: Cell, fingerprint: str) -> WeightsBox:
+    """Where the weights of the cell's network are, or will be."""
+    assert isinstance(cell.field, NetworkField)
+    assert cell.training_step is not None
+    return WeightsBox(store, weights_recipe(training_recipe(cell.field, fingerprint), cell.training_step))
+
+
 def field_of(store: Store, run: Run, prepared: Prepared) -> VelocityField:
     """The run's velocity field, guidance included, ready to evaluate."""
     field: VelocityField
     if isinstance(run.field, NetworkField):
-        network = build(run.field, prepared.dim, prepared.n_classes)
-        network.load_state_dict(WeightsBox(store, weights_recipe(run.field, run.fingerprint)).load())
-        field = NetworkVelocity(network)
+        weights = network_box(store, run, run.fingerprint).load()
+        field = NetworkVelocity(restore(run.field, prepared.shape, prepared.n_classes, weights))
     else:
         field = exact_field(run.field, prepared)
     return field if run.guidance == 1.0 else Guided(field, run.guidance)

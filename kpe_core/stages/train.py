@@ -1,9 +1,11 @@
 """Stage: train what a study's runs need, once for ever."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.fields import training
@@ -11,37 +13,60 @@ from kpe_core.measure.classifier import SmallClassifier, semantics, train_classi
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import classifier_recipe, weights_recipe
+from kpe_core.study.runs import classifier_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import DataSpec, MeasureSpec, NetworkField
 from kpe_core.threads import one_thread
 
 
-def network_weights(store: Store, data: DataSpec, field: NetworkField) -> dict[str, Any]:
-    """The card of a network's weights, trained now unless they are in the store; resumes from its last checkpoint."""
+def network_weights(store: Store, data: DataSpec, field: NetworkField, steps: Sequence[int] = ()) -> dict[str, Any]:
+    """Train a network, and store its weights after each of ``steps`` (none: the last). Returns the last one's card.
+
+    Does nothing when all are in the store. A training that was stopped keeps the weights it has stored, and goes on from
+    the state it saved last.
+    """
     prepared = load(data)
-    box = WeightsBox(store, weights_recipe(field, prepared.fingerprint))
-    if (card := box.card()) is not None:
-        return card
-    saved = box.load_checkpoint()
+    recipe, due = training_recipe(field, prepared.fingerprint), sorted(steps) or [field.steps]
+    boxes = {step: WeightsBox(store, weights_recipe(recipe, step)) for step in due}
+    missing = {step: box for step, box in boxes.items() if box.card() is None}
+    if missing:
+        _train_network(data, field, prepared, missing)
+    card = boxes[due[-1]].card()
+    assert card is not None
+    return card
+
+
+def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, missing: dict[int, WeightsBox]) -> None:
+    """``missing``: by step, where the weights have to go."""
+    last = max(missing)
+    saved = missing[last].load_checkpoint()
     resume = training.Progress(**saved) if saved is not None else None
-    start = time.perf_counter()
+    if resume is not None and resume.step > min(missing):
+        resume = None
+    start, device = time.perf_counter(), "cuda" if torch.cuda.is_available() else "cpu"
+
+    def keep(learned: training.Trained) -> None:
+        missing[learned.step].save(
+            learned.weights,
+            {
+                "kind": "network",
+                "field": field.model_dump(mode="json", exclude={"checkpoints"}),
+                "training_step": learned.step,
+                "data": data.model_dump(mode="json"),
+                "loss": learned.loss,
+                "curve": learned.curve,
+                "resumed_at": resume.step if resume else 0,
+                "seconds": time.perf_counter() - start,
+                "device": device,
+                "provenance": provenance(),
+            },
+        )
+
     with one_thread():
-        network, loss = training.train(
-            field, prepared.points, prepared.point_labels, prepared.n_classes,
-            resume=resume, checkpoint=lambda p: box.save_checkpoint(p._asdict()),
+        training.train(
+            field, prepared.points, prepared.point_labels, prepared.n_classes, prepared.shape,
+            until=last, resume=resume, save=lambda p: missing[last].save_checkpoint(p._asdict()),
+            at=missing, keep=keep, device=device,
         )  # fmt: skip
-    return box.save(
-        network.state_dict(),
-        {
-            "kind": "network",
-            "field": field.model_dump(mode="json"),
-            "data": data.model_dump(mode="json"),
-            "loss": loss,
-            "resumed_at": resume.step if resume else 0,
-            "seconds": time.perf_counter() - start,
-            "provenance": provenance(),
-        },
-    )
 
 
 def classifier_weights(store: Store, data: DataSpec, measure: MeasureSpec) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A study becomes runs: one for every cell of fields × solvers × NFE × guidance × shapings of every experiment."""
+"""A study becomes runs: one for every cell of fields × checkpoints × solvers × NFE × guidance × shapings."""
 
 import itertools
 from collections.abc import Iterator
@@ -28,6 +28,9 @@ class Cell(Spec):
     label: str
     data: DataSpec
     field: FieldSpec
+    """A network's without its checkpoints: which of them it is, the next line says."""
+    training_step: int | None = None
+    """Steps a network has been trained for; None for fields that are not trained here."""
     solver: SolverName
     tolerance: float | None
     """Of the adaptive solver; None for the others."""
@@ -66,8 +69,8 @@ class Run(Cell):
     def sampling_identity(self) -> dict[str, Any]:
         """Everything that determines the trajectories' numbers. Not how they are computed or measured."""
         keep = {
-            "field", "solver", "tolerance", "nfe", "guidance", "grid", "shaping", "n_samples", "seed",
-            "energy_split", "batch", "states", "fingerprint", "weights",
+            "field", "training_step", "solver", "tolerance", "nfe", "guidance", "grid", "shaping", "n_samples",
+            "seed", "energy_split", "batch", "states", "fingerprint", "weights",
         }  # fmt: skip
         said = {"data": self.data.identity()} | self.model_dump(mode="json", include=keep)
         # All classes in turn go without saying, as they did before there was a choice.
@@ -95,29 +98,35 @@ def cells(study: Study) -> Iterator[Cell]:
     """Expand a study, in the file's own order."""
     for experiment in study.experiments:
         s = experiment.sampling
-        for field in experiment.fields:
-            for solver in s.solvers:
-                for nfe in s.nfe:
-                    for guidance, shaping in itertools.product(s.guidance, s.shapings):
-                        yield Cell(
-                            experiment=experiment.name,
-                            label=_label(experiment, field, solver, nfe, guidance, shaping),
-                            data=experiment.data,
-                            field=field,
-                            solver=solver,
-                            tolerance=s.tolerance if solver == "dopri5" else None,
-                            nfe=nfe,
-                            guidance=guidance,
-                            classes=s.classes,
-                            grid=s.grid,
-                            shaping=shaping,
-                            n_samples=s.n_samples,
-                            seed=s.seed,
-                            energy_split=s.energy_split,
-                            batch=s.batch,
-                            states=s.states,
-                            measure=experiment.measure,
-                        )
+        for field, step in _trained(experiment):
+            for solver, nfe, guidance, shaping in itertools.product(s.solvers, s.nfe, s.guidance, s.shapings):
+                yield Cell(
+                    experiment=experiment.name,
+                    label=_label(experiment, field, step, solver, nfe, guidance, shaping),
+                    data=experiment.data,
+                    field=field.model_copy(update={"checkpoints": ()}) if isinstance(field, NetworkField) else field,
+                    training_step=step,
+                    solver=solver,
+                    tolerance=s.tolerance if solver == "dopri5" else None,
+                    nfe=nfe,
+                    guidance=guidance,
+                    classes=s.classes,
+                    grid=s.grid,
+                    shaping=shaping,
+                    n_samples=s.n_samples,
+                    seed=s.seed,
+                    energy_split=s.energy_split,
+                    batch=s.batch,
+                    states=s.states,
+                    measure=experiment.measure,
+                )
+
+
+def _trained(experiment: Experiment) -> Iterator[tuple[FieldSpec, int | None]]:
+    """The experiment's fields, networks once for every checkpoint."""
+    for field in experiment.fields:
+        for step in field.training_steps if isinstance(field, NetworkField) else (None,):
+            yield field, step
 
 
 def twins(study: Study) -> tuple[str, str] | None:
@@ -132,13 +141,21 @@ def twins(study: Study) -> tuple[str, str] | None:
 
 
 def _label(
-    experiment: Experiment, field: FieldSpec, solver: str, nfe: int, guidance: float, shaping: ShapingSpec
+    experiment: Experiment,
+    field: FieldSpec,
+    step: int | None,
+    solver: str,
+    nfe: int,
+    guidance: float,
+    shaping: ShapingSpec,
 ) -> str:
     """The experiment's name, and whatever it sweeps."""
     parts = [experiment.name]
     s = experiment.sampling
     if len(experiment.fields) > 1:
         parts.append(f"{field.kind}-{experiment.fields.index(field) + 1}")
+    if isinstance(field, NetworkField) and len(field.training_steps) > 1:
+        parts.append(f"step{step}")
     if len(s.solvers) > 1:
         parts.append(solver)
     if len(s.nfe) > 1:
@@ -171,9 +188,14 @@ def _forms(shaping: ShapingSpec) -> str:
     return f"[{', '.join(said)}]" if said else ""
 
 
-def weights_recipe(field: NetworkField, fingerprint: str) -> str:
-    """Id of everything that determines a network's weights."""
-    return digest("network", field.model_dump(mode="json"), fingerprint)
+def training_recipe(field: NetworkField, fingerprint: str) -> str:
+    """Id of everything that determines a training; not of where on its way it is looked at."""
+    return digest("training", field.model_dump(mode="json", exclude={"checkpoints"}), fingerprint)
+
+
+def weights_recipe(training: str, step: int) -> str:
+    """Id of everything that determines a network's weights after ``step`` steps of the training of that recipe."""
+    return digest("network", training, step)
 
 
 def classifier_recipe(measure: MeasureSpec, split_fingerprint: str) -> str:

@@ -26,7 +26,7 @@ pairs AS (
   SELECT e.position, l.position AS learned_position, e.run_label, l.run_label AS learned,
     e.run AS exact_run, l.run AS learned_run, e.nfe, l.nfe AS learned_nfe
   FROM plain e JOIN plain l USING (data, path, seed, n_samples)
-  WHERE e.field = 'exact' AND l.field = 'network'
+  WHERE e.field = 'exact' AND l.field <> 'exact'
 ),
 paths AS (
   SELECT exact_run, learned_run, count(*) AS n,

@@ -18,7 +18,7 @@ def recorder(folder: Path, n_samples: int, steps: int, batch: int = 125) -> Reco
     experiment = {
         "name": "bench",
         "data": {"name": "digits"},
-        "fields": {"kind": "network"},
+        "fields": {"kind": "mlp"},
         "sampling": {"n_samples": n_samples, "nfe": steps, "batch": batch},
     }
     cell = next(iter(cells(Study.model_validate({"name": "bench", "experiments": [experiment]}))))

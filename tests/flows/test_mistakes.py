@@ -46,7 +46,7 @@ def mistake(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         ("experiments.planar.data.n_train=99999", "the train split of 'dense_sparse' has 2000 points"),
         ("experiments.nothere.data.seed=1", "there are planar, shaped"),
         ("experiments.planar.data.seed", "should read key.path=value"),
-        ("experiments.planar.fields.kind=magic", "must be one of 'exact', 'network'"),
+        ("experiments.planar.fields.kind=magic", "must be one of 'exact', 'mlp', 'unet'"),
     ],
 )
 def test_wrong_values(mistake: Kpe, tiny_file: Path, tmp_path: Path, override: str, says: str) -> None:

@@ -34,12 +34,12 @@ experiments:
     sampling: {n_samples: 60, nfe: 30, batch: 60, states: {keep: none}, shapings: [{}, {beta0: 0.04}, {beta0: 0.03}]}
   - <<: *digits
     name: learned
-    fields: {kind: network, width: 16, depth: 1, steps: 50, batch: 32, label_dropout: 0.1}
+    fields: {kind: mlp, width: 16, depth: 1, steps: 50, batch: 32, label_dropout: 0.1}
     sampling: {n_samples: 60, nfe: 20, batch: 60, states: {keep: none}, guidance: [1.0, 2.0], shapings: [{}, {alpha0: 0.1}]}
     measure: {bootstrap: 200, densities: [], probe: 0}
   - <<: *digits
     name: other-noise
-    fields: {kind: network, width: 16, depth: 1, steps: 50, batch: 32, label_dropout: 0.1}
+    fields: {kind: mlp, width: 16, depth: 1, steps: 50, batch: 32, label_dropout: 0.1}
     sampling: {n_samples: 60, nfe: 20, batch: 60, states: {keep: none}, seed: 1}
   - <<: *digits
     name: other-points

@@ -8,7 +8,7 @@ Everything here is plain data; nothing computes.
 from kpe_core.study.specs.base import Spec
 from kpe_core.study.specs.bridge import BridgeSpec, CosineBridge, FormulaBridge, LinearBridge, PolynomialBridge
 from kpe_core.study.specs.data import DataSpec, PrepareSpec
-from kpe_core.study.specs.fields import ExactField, FieldSpec, NetworkField
+from kpe_core.study.specs.fields import ExactField, FieldSpec
 from kpe_core.study.specs.measure import (
     ClassifierSpec,
     DensitySpec,
@@ -17,6 +17,7 @@ from kpe_core.study.specs.measure import (
     MeasureSpec,
     TrueDensity,
 )
+from kpe_core.study.specs.networks import MLPField, NetworkField, TrainingSpec, UNetField
 from kpe_core.study.specs.sampling import Classes, SamplingSpec, SolverName, StatesSpec, evaluations_per_step
 from kpe_core.study.specs.shaping import ShapingSpec
 from kpe_core.study.specs.study import Experiment, Study
@@ -35,6 +36,7 @@ __all__ = [
     "KdeDensity",
     "KnnDensity",
     "LinearBridge",
+    "MLPField",
     "MeasureSpec",
     "NetworkField",
     "PolynomialBridge",
@@ -45,6 +47,8 @@ __all__ = [
     "Spec",
     "StatesSpec",
     "Study",
+    "TrainingSpec",
     "TrueDensity",
+    "UNetField",
     "evaluations_per_step",
 ]

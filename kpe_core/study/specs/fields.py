@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kpe_core.study.specs.base import Count, Seed, Spec
+from kpe_core.study.specs.base import Spec
 from kpe_core.study.specs.bridge import BridgeSpec, LinearBridge
+from kpe_core.study.specs.networks import MLPField, UNetField
 
 
 class ExactField(Spec):
@@ -19,21 +20,4 @@ class ExactField(Spec):
     bridge: BridgeSpec = LinearBridge()
 
 
-class NetworkField(Spec):
-    """A class-conditional residual MLP trained by conditional flow matching on the training points."""
-
-    kind: Literal["network"]
-    width: Count = 512
-    depth: Count = 3
-    steps: Count = 6000
-    batch: Count = 128
-    learning_rate: Annotated[float, Field(strict=True, gt=0, le=1)] = 1e-3
-    schedule: Literal["one_cycle", "constant"] = "one_cycle"
-    weight_decay: Annotated[float, Field(strict=True, ge=0)] = 0.0
-    seed: Seed = 0
-    bridge: BridgeSpec = LinearBridge()
-    label_dropout: Annotated[float, Field(strict=True, ge=0, lt=1)] = 0.0
-    """Share of labels replaced by the null label in training; above 0 the network can be asked unconditionally."""
-
-
-FieldSpec = Annotated[ExactField | NetworkField, Field(discriminator="kind")]
+FieldSpec = Annotated[ExactField | MLPField | UNetField, Field(discriminator="kind")]

@@ -6,8 +6,9 @@ from pydantic import Field, field_validator, model_validator
 
 from kpe_core.study.specs.base import Name, Spec, one_or_many
 from kpe_core.study.specs.data import DataSpec
-from kpe_core.study.specs.fields import ExactField, FieldSpec, NetworkField
+from kpe_core.study.specs.fields import ExactField, FieldSpec
 from kpe_core.study.specs.measure import MeasureSpec
+from kpe_core.study.specs.networks import NetworkField
 from kpe_core.study.specs.sampling import SamplingSpec
 
 

@@ -1,5 +1,7 @@
 """Classifier-free guidance: v_w = v_∅ + w (v_y − v_∅)."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,9 +11,11 @@ from torch import Tensor
 from kpe_core.fields.base import Evaluation
 from kpe_core.fields.efm import ExactField
 from kpe_core.fields.guidance import Guided
+from kpe_core.fields.network import NetworkVelocity, build
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.path import follow
 from kpe_core.sampling.sampler import Course
+from kpe_core.study.specs import MLPField, NetworkField, UNetField
 
 NOISE = torch.Generator().manual_seed(0)
 POINTS = torch.randn(20, 3, dtype=torch.float64, generator=NOISE)
@@ -23,7 +27,7 @@ FIELD = ExactField(POINTS, torch.arange(20) % 2)
 class Counting:
     """Pulls to 0 without a class and to the class's number with one; counts its evaluations."""
 
-    singular_at_one, evaluations, asked = False, 1, 0
+    singular_at_one, null_label, evaluations, asked = False, None, 1, 0
 
     def evaluate(self, x: Tensor, t: float, label: Tensor | None) -> Evaluation:
         self.asked += 1
@@ -50,6 +54,47 @@ def test_tells_what_the_field_tells_of_the_class() -> None:
         assert a is not None
         assert b is not None
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MLPField(kind="mlp", width=16, depth=2, label_dropout=0.1),
+        UNetField(kind="unet", channels=8, label_dropout=0.1),
+    ],
+    ids=lambda spec: spec.kind,
+)
+@pytest.mark.parametrize("w", [0.0, 1.5, 4.0])
+def test_both_branches_of_a_network_in_one_call(spec: NetworkField, w: float) -> None:
+    """The numbers of two calls, to rounding."""
+    torch.manual_seed(0)
+    network = build(spec, (5, 5), 3)
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    field, x, label = NetworkVelocity(network), torch.randn(7, 25), torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    free, asked = field.evaluate(x, 0.4, None).velocity, field.evaluate(x, 0.4, label).velocity
+    expected, calls = free + w * (asked - free), []
+    evaluate = field.evaluate
+    with mock.patch.object(field, "evaluate", lambda *args: calls.append(len(args[0])) or evaluate(*args)):
+        told = Guided(field, w).evaluate(x, 0.4, label)
+    assert calls == [14]
+    assert told.velocity.numpy() == pytest.approx(expected.numpy(), abs=2e-5 * expected.abs().max().item())
+    assert told.posterior_max is None
+    assert Guided(field, w).evaluations == 2
+
+
+def test_what_one_call_tells_is_of_the_classes() -> None:
+    class Told(Counting):
+        null_label = 9
+
+        def evaluate(self, x: Tensor, t: float, label: Tensor | None) -> Evaluation:
+            assert label is not None
+            return Evaluation(x, posterior_max=label.double())
+
+    told = Guided(Told(), 2.0).evaluate(X, 0.5, LABEL).posterior_max
+    assert told is not None
+    assert torch.equal(told, LABEL.double())
 
 
 @pytest.mark.parametrize("solver", ["euler", "midpoint", "heun", "heun_ke", "rk4", "dopri5"])

@@ -8,18 +8,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpe_core.fields import network as module
-from kpe_core.fields.network import TIME_FREQUENCIES, NetworkVelocity, VelocityMLP, time_features
-from kpe_core.fields.training import build
-from kpe_core.study.specs import NetworkField
+from kpe_core.fields import mlp as module
+from kpe_core.fields.embedding import TIME_FREQUENCIES, time_features
+from kpe_core.fields.mlp import VelocityMLP
+from kpe_core.fields.network import NetworkVelocity, VelocityNetwork, build
+from kpe_core.study.specs import MLPField
 
-TINY = NetworkField(kind="network", width=16, depth=2)
+TINY = MLPField(kind="mlp", width=16, depth=2)
 X = torch.linspace(-1, 1, 20).reshape(5, 4)
 LABEL = torch.tensor([0, 1, 2, 0, 1])
 
 
-def tiny() -> VelocityMLP:
-    return build(TINY, dim=4, n_classes=3)
+def tiny() -> VelocityNetwork:
+    return build(TINY, shape=(4,), n_classes=3)
 
 
 def test_time_features_are_sines_and_cosines_from_1_to_1000_rad() -> None:
@@ -31,7 +32,7 @@ def test_time_features_are_sines_and_cosines_from_1_to_1000_rad() -> None:
     assert last.tolist() == pytest.approx([math.sin(500), math.cos(500)])
 
 
-def forward(network: VelocityMLP, x: torch.Tensor, t: float, label: torch.Tensor) -> torch.Tensor:
+def forward(network: VelocityNetwork, x: torch.Tensor, t: float, label: torch.Tensor) -> torch.Tensor:
     """The network as training calls it: a time and a class to every row."""
     with torch.no_grad():
         return network(x, torch.full((len(x),), t), label)
@@ -114,8 +115,8 @@ def test_a_class_that_does_not_exist_is_refused(rows: int, wrong: int) -> None:
 
 
 def test_no_label_is_the_null_label_where_it_was_trained() -> None:
-    network = build(TINY.model_copy(update={"label_dropout": 0.1}), dim=4, n_classes=3)
-    assert network.embed_label.num_embeddings == 4
+    network = build(TINY.model_copy(update={"label_dropout": 0.1}), shape=(4,), n_classes=3)
+    assert network.conditioning.embed_label.num_embeddings == 4
     field = NetworkVelocity(network)
     unconditional = field.evaluate(X, 0.3, None).velocity
     assert torch.allclose(unconditional, forward(network, X, 0.3, torch.full((5,), 3)), rtol=0, atol=2e-6)

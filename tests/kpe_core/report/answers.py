@@ -36,7 +36,7 @@ def quantiles(label: str = "a", score: float | None = 5.0, n: int = 5) -> list[d
     ]
 
 
-def memorization(label: str = "a", field: str = "network", f_mem: float | None = 0.5, n: int = 1000) -> dict[str, Any]:
+def memorization(label: str = "a", field: str = "mlp", f_mem: float | None = 0.5, n: int = 1000) -> dict[str, Any]:
     """A row of memorization whose share rises from quintile to quintile."""
     fifths = {f"q{i}": 0.1 * i for i in range(1, 6)}
     return {"run_label": label, "field": field, "n": n, "f_mem": f_mem, "low": 0.45, "high": 0.55, **fifths}

@@ -178,8 +178,8 @@ def test_memorized_share(numbers: dict[str, float], verdict: str) -> None:
         ("exact", 5.0, 1.0, "holds", "100.0 % [99.6, 100.0]"),
         ("exact", 5.0, 0.5, "fails", "should copy every time"),
         ("exact", None, 0.5, "measured", "although the field is exact"),
-        ("network", 5.0, 0.5, "measured", "50.0 % [45.0, 55.0] of 1000 samples"),
-        ("network", 5.0, 0.0, "measured", "0.0 % [0.0, 0.4]"),
+        ("mlp", 5.0, 0.5, "measured", "50.0 % [45.0, 55.0] of 1000 samples"),
+        ("mlp", 5.0, 0.0, "measured", "0.0 % [0.0, 0.4]"),
     ],
 )
 def test_memorized_level(field: str, score: float | None, f_mem: float, verdict: str, told: str) -> None:

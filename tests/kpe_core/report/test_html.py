@@ -16,7 +16,7 @@ from tests.kpe_core.report.answers import density, memorization, tables
 
 HOSTILE = "<script>alert('$x$')</script>"
 FACTS = {
-    "n_train": 128, "scaling": "centered", "pool": 14, "scale": 2.0, "field": "network", "solver": "euler",
+    "n_train": 128, "scaling": "centered", "pool": 14, "scale": 2.0, "field": "mlp", "solver": "euler",
     "grid": "uniform", "nfe": 50, "alpha0": 0.01, "beta0": 0.0, "eta": None,
     "tau": 0.6, "launch": "constant", "landing": "exponential",
     "n_samples": 100, "seed": 0, "sampling_seconds": 1.234567,

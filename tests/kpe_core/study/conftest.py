@@ -14,7 +14,7 @@ experiments:
     data: {name: dense_sparse, prepare: {scale: 2}}
     fields:
       - {kind: exact}
-      - {kind: network, width: 16, steps: 10}
+      - {kind: mlp, width: 16, steps: 10}
     sampling:
       solvers: [euler, heun]
       nfe: [10, 20]

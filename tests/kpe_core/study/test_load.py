@@ -84,7 +84,7 @@ def test_numbers_may_be_written_as_powers_of_ten(study_file: Path, text: str, va
         ("experiments.plain.sampling.nfe=0", "= 0: input should be greater than or equal to 1"),
         ("experiments.plain.sampling.nfe=abc", "= 'abc': input should be a valid integer"),
         ("experiments.plain.data.name=digts", "experiments.plain.data.name: unknown data set 'digts'; available: "),
-        ("experiments.plain.fields.kind=exakt", "fields.kind = 'exakt': must be one of 'exact', 'network'"),
+        ("experiments.plain.fields.kind=exakt", "fields.kind = 'exakt': must be one of 'exact', 'mlp', 'unet'"),
         ("experiments.plain.sampling.solvers=[]", "solvers = []: the list must not be empty"),
         ("experiments.plain.measure.densities=knn", "densities = 'knn': should be a list"),
         ("experiments.plain.sampling.states=every", "= 'every': should be a mapping with the keys every, keep"),

@@ -8,13 +8,13 @@ import pytest
 from kpe_core import identity
 from kpe_core.identity import canonical_json, digest
 from kpe_core.study.load import load_study
-from kpe_core.study.runs import Run, cells, classifier_recipe, weights_recipe
-from kpe_core.study.specs import ClassifierSpec, MeasureSpec, NetworkField
+from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, training_recipe, weights_recipe
+from kpe_core.study.specs import ClassifierSpec, MeasureSpec, MLPField, Study, UNetField
 
 BASE: dict[str, Any] = {
-    "experiment": "e", "label": "e", "data": {"name": "digits"}, "field": {"kind": "exact"}, "solver": "euler",
-    "tolerance": None, "nfe": 20, "guidance": 1.0, "grid": "uniform", "shaping": {}, "n_samples": 50, "seed": 0,
-    "energy_split": 0.6, "batch": 25, "states": {}, "measure": {},
+    "experiment": "e", "label": "e", "data": {"name": "digits"}, "field": {"kind": "exact"}, "training_step": None,
+    "solver": "euler", "tolerance": None, "nfe": 20, "guidance": 1.0, "grid": "uniform", "shaping": {},
+    "n_samples": 50, "seed": 0, "energy_split": 0.6, "batch": 25, "states": {}, "measure": {},
     "fingerprint": "f" * 16, "weights": None, "classifier": None,
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_expansion_follows_the_file(study_file: Path) -> None:
         "sweep exact-1 euler nfe20 kts(0, 0.02)[linear]",
         "sweep exact-1 heun nfe10 plain",
     ]
-    assert labels[-1] == "sweep network-2 heun nfe20 kts(0, 0.02)[linear]"
+    assert labels[-1] == "sweep mlp-2 heun nfe20 kts(0, 0.02)[linear]"
     assert len(set(labels)) == len(labels)
     last = found[-1]
     assert (last.experiment, last.solver, last.nfe, last.shaping.landing) == ("sweep", "heun", 20, "linear")
@@ -55,13 +55,36 @@ def test_a_given_gain_is_numbered_where_there_are_several(study_file: Path) -> N
     assert labels(both) == ["plain kts(eta-1)", "plain kts(0.1, 0)", "plain kts(eta-2)"]
 
 
+def checkpointed(fields: Any) -> list[Cell]:
+    experiment = {"name": "e", "data": {"name": "digits"}, "fields": fields, "sampling": {"nfe": [10, 20]}}
+    return list(cells(Study.model_validate({"name": "s", "experiments": [experiment]})))
+
+
+def test_checkpoints_are_a_sweep_over_one_training() -> None:
+    """The last step is always among them, and a run does not know which others were looked at."""
+    field = {"kind": "unet", "steps": 300, "checkpoints": [100, 200]}
+    found = checkpointed(field)
+    assert [c.label for c in found] == [
+        f"e step{step} nfe{nfe}" for step in (100, 200, 300) for nfe in (10, 20)
+    ]  # fmt: skip
+    assert [c.training_step for c in found] == [100, 100, 200, 200, 300, 300]
+    assert len({c.field for c in found}) == 1
+    assert {c.training_step for c in checkpointed(field | {"checkpoints": 300})} == {300}
+    alone = checkpointed(field | {"checkpoints": []})
+    assert [c.label for c in alone] == ["e nfe10", "e nfe20"]
+    assert alone[0].model_copy(update={"label": found[4].label}) == found[4]
+    both = checkpointed([{"kind": "exact", "conditional": True}, field])
+    assert [c.label for c in both][:3] == ["e exact-1 nfe10", "e exact-1 nfe20", "e unet-2 step100 nfe10"]
+    assert both[0].training_step is None
+
+
 def test_heun_takes_half_as_many_steps() -> None:
     assert (run().steps, run(solver="heun").steps) == (20, 10)
 
 
 def test_networks_are_asked_for_classes() -> None:
     assert not run().conditional
-    assert run(field={"kind": "network"}).conditional
+    assert run(field={"kind": "mlp"}).conditional
     assert run(field={"kind": "exact", "conditional": True}).conditional
 
 
@@ -94,6 +117,7 @@ def test_steps_are_what_the_evaluations_pay_for(solver: str, each: int) -> None:
         {"field": {"kind": "exact", "dtype": "float32"}},
         {"fingerprint": "0" * 16},
         {"weights": "w"},
+        {"training_step": 5},
     ],
     ids=str,
 )
@@ -149,16 +173,25 @@ def test_a_plain_run_is_the_baseline_of_its_shaped_ones() -> None:
         assert not run(**other).is_baseline_of(shaped)
 
 
+CHOICES: list[dict[str, Any]] = [
+    {"seed": 1}, {"steps": 1}, {"ema": 0.9}, {"clip": 1.0}, {"warmup": 5}, {"schedule": "cosine"}, {"batch": 7},
+    {"precision": "bfloat16"}, {"label_dropout": 0.1}, {"weight_decay": 0.1}, {"learning_rate": 0.1},
+]  # fmt: skip
+
+
 def test_recipes_are_of_spec_and_data() -> None:
     """A network is trained once for all runs that use it; it cares for its points, a classifier for the split."""
-    network = NetworkField(kind="network")
-    recipes = {
-        weights_recipe(network, "a"),
-        weights_recipe(network, "b"),
-        weights_recipe(network.model_copy(update={"seed": 1}), "a"),
-        weights_recipe(network.model_copy(update={"steps": 1}), "a"),
+    network = MLPField(kind="mlp")
+    trainings = {
+        training_recipe(network, "a"),
+        training_recipe(network, "b"),
+        training_recipe(UNetField(kind="unet"), "a"),
+        *(training_recipe(network.model_copy(update=change), "a") for change in CHOICES),
     }
-    assert len(recipes) == 4
+    assert len(trainings) == 3 + len(CHOICES)
+    looked_at = network.model_copy(update={"checkpoints": (10, 20)})
+    assert training_recipe(looked_at, "a") == training_recipe(network, "a")
+    assert len({weights_recipe(training, step) for training in trainings for step in (10, 20)}) == 2 * len(trainings)
     measure = MeasureSpec(classifier=ClassifierSpec())
     same = MeasureSpec(classifier=ClassifierSpec(), bootstrap=500)
     assert classifier_recipe(measure, "a") == classifier_recipe(same, "a")

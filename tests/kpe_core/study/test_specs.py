@@ -15,13 +15,14 @@ from kpe_core.study.specs import (
     Experiment,
     LinearBridge,
     MeasureSpec,
-    NetworkField,
+    MLPField,
     PrepareSpec,
     SamplingSpec,
     ShapingSpec,
     Spec,
     StatesSpec,
     Study,
+    UNetField,
 )
 
 REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
@@ -33,7 +34,7 @@ REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
     (DataSpec, {"name": "digits", "n_train": 1}, "greater than or equal to 2"),
     (DataSpec, {"name": "digits", "held_out": 1.0}, "less than 1"),
     (DataSpec, {"name": "digits", "seed": -1}, "greater than or equal to 0"),
-    (NetworkField, {"kind": "network", "learning_rate": 0}, "greater than 0"),
+    (MLPField, {"kind": "mlp", "learning_rate": 0}, "greater than 0"),
     (SamplingSpec, {"nfe": 0}, "greater than or equal to 1"),
     (SamplingSpec, {"nfe": "abc"}, "valid integer"),
     (SamplingSpec, {"nfe": 10.0}, "valid integer"),
@@ -59,9 +60,21 @@ REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
     (ShapingSpec, {"eta": [[0, 1]]}, r"times at \[0\.0\]; they must increase from 0 to 1"),
     (ShapingSpec, {"eta": [[0, 1], [0.5, 1], [0.5, 2], [1, 1]]}, "must increase from 0 to 1"),
     (ShapingSpec, {"eta": [[0.1, 1], [1, 1]]}, "must increase from 0 to 1"),
-    (NetworkField, {"kind": "network", "label_dropout": 1.0}, "less than 1"),
-    (NetworkField, {"kind": "network", "bridge": 3}, "3 is not a bridge; write its kind"),
-    (NetworkField, {"kind": "network", "bridge": {"kind": "cosine", "power": 2}}, "Extra inputs are not permitted"),
+    (MLPField, {"kind": "mlp", "label_dropout": 1.0}, "less than 1"),
+    (MLPField, {"kind": "mlp", "channels": 32}, "Extra inputs are not permitted"),
+    (UNetField, {"kind": "unet", "width": 32}, "Extra inputs are not permitted"),
+    (UNetField, {"kind": "unet", "channels": 12}, "multiple of 8"),
+    (UNetField, {"kind": "unet", "multipliers": []}, "at least 1 item"),
+    (UNetField, {"kind": "unet", "precision": "float16"}, "'float32' or 'bfloat16'"),
+    (UNetField, {"kind": "unet", "ema": 1.0}, "less than 1"),
+    (UNetField, {"kind": "unet", "clip": 0}, "greater than 0"),
+    (UNetField, {"kind": "unet", "checkpoints": [0]}, "greater than or equal to 1"),
+    (UNetField, {"kind": "unet", "checkpoints": [20, 10]}, r"checkpoints: \[20, 10\] must increase"),
+    (UNetField, {"kind": "unet", "checkpoints": [10, 10]}, r"checkpoints: \[10, 10\] must increase"),
+    (UNetField, {"kind": "unet", "steps": 9, "checkpoints": 10}, "checkpoints: 10 lies beyond the last of 9 steps"),
+    (UNetField, {"kind": "unet", "steps": 9, "warmup": 9}, "warmup = 9 leaves nothing of 9 steps"),
+    (MLPField, {"kind": "mlp", "bridge": 3}, "3 is not a bridge; write its kind"),
+    (MLPField, {"kind": "mlp", "bridge": {"kind": "cosine", "power": 2}}, "Extra inputs are not permitted"),
     (
         ExactField,
         {"kind": "exact", "bridge": {"kind": "formula", "gamma": "t**2", "rate": "t"}},
@@ -119,7 +132,7 @@ def test_beta0_is_allowed_up_to_its_limit_and_no_further(rate: float, share: flo
 def test_a_bridge_is_its_kind_or_more() -> None:
     assert ExactField(kind="exact").bridge == LinearBridge()
     for document in ("cosine", {"kind": "cosine"}):
-        assert NetworkField.model_validate({"kind": "network", "bridge": document}).bridge == CosineBridge()
+        assert MLPField.model_validate({"kind": "mlp", "bridge": document}).bridge == CosineBridge()
     spec = ExactField.model_validate({"kind": "exact", "bridge": {"kind": "polynomial", "coefficients": [0, 3, -2, 0]}})
     assert spec.bridge.model_dump() == {"kind": "polynomial", "coefficients": (0.0, 3.0, -2.0)}
 

@@ -16,7 +16,7 @@ from kpe_core.store.store import Store
 from kpe_core.study.runs import Run, cells
 from kpe_core.study.specs import NetworkField, Study
 
-NETWORK = {"kind": "network", "width": 8, "depth": 1, "steps": 5}
+NETWORK = {"kind": "mlp", "width": 8, "depth": 1, "steps": 5}
 
 
 def make_run(store: Store, name: str, **choices: Any) -> Run:
