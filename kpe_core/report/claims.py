@@ -15,6 +15,7 @@ Row = dict[str, Any]
 
 FEWEST = 10
 """Samples below which nothing is judged: Fisher's and the bootstrap's intervals mean little there."""
+_Z2 = 1.959964**2
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,15 @@ def combined(verdicts: list[Verdict]) -> Verdict:
     if not said:
         return "measured"
     return said.pop() if len(said) == 1 else "partly"
+
+
+def share_ends(share: float, n: int, low: Any, high: Any) -> tuple[float, float]:
+    """The bootstrap's 95 % interval of a share, or Wilson's where none or all count and resampling cannot differ."""
+    ends = finite(low), finite(high)
+    if share not in (0, 1) and ends[0] is not None and ends[1] is not None:
+        return ends[0], ends[1]
+    middle, half = share + _Z2 / (2 * n), math.sqrt(_Z2 * (share * (1 - share) / n + _Z2 / (4 * n * n)))
+    return max(0.0, (middle - half) / (1 + _Z2 / n)), min(1.0, (middle + half) / (1 + _Z2 / n))
 
 
 def _least(sign: int, low: float, high: float) -> float:

@@ -1,12 +1,20 @@
 """Claims about what rises with energy: semantic score and margin ([KE] figure 2), the memorized share ([KE] §6)."""
 
-import math
-
-from kpe_core.report.claims import FEWEST, Answers, Finding, Row, Trend, Verdict, by_run, combined, without_semantics
+from kpe_core.report.claims import (
+    FEWEST,
+    Answers,
+    Finding,
+    Row,
+    Trend,
+    Verdict,
+    by_run,
+    combined,
+    share_ends,
+    without_semantics,
+)
 from kpe_core.report.wording import bracket, finite, joined, percent, signed, significant
 
 _PARTS = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 10: "tenth"}
-_Z2 = 1.959964**2
 PUBLISHED = "CLIP score 21.87 → 24.62 and margin 5.66 → 8.93 on ImageNet-256"
 
 
@@ -121,9 +129,5 @@ def _late(answers: Answers, label: str) -> str:
 
 
 def _share_interval(row: Row, share: float, n: int) -> str:
-    """The bootstrap's interval, or Wilson's where none or all are memorized and resampling cannot differ."""
-    low, high = finite(row["low"]), finite(row["high"])
-    if share in (0, 1) or low is None or high is None:
-        middle, half = share + _Z2 / (2 * n), math.sqrt(_Z2 * (share * (1 - share) / n + _Z2 / (4 * n * n)))
-        low, high = max(0.0, (middle - half) / (1 + _Z2 / n)), min(1.0, (middle + half) / (1 + _Z2 / n))
+    low, high = share_ends(share, n, row["low"], row["high"])
     return bracket(percent(low).removesuffix(" %"), percent(high).removesuffix(" %"))

@@ -9,6 +9,7 @@ from kpe_core.catalog.catalog import Catalog
 from kpe_core.report import figures_energy as energy
 from kpe_core.report import figures_samples as samples
 from kpe_core.report import figures_theory as theory
+from kpe_core.report import figures_training as training
 from kpe_core.report import figures_trends as trends
 from kpe_core.report.claims import by_run, without_semantics
 from kpe_core.report.claims_density import headlines
@@ -86,6 +87,14 @@ def figures(
         "best other logit. Bars are 95 % intervals of the mean.",
         judged, trends.SERIES, lambda r: trends.semantics_by_energy(catalog, r),
     )  # fmt: skip
+    families = training.families(answers, {r.label: r for r in main})
+    if families:
+        add(
+            "training", "What longer training does",
+            "Runs that differ by their network's training steps alone, on the same noise. Bars are 95 % intervals; the "
+            "loss is that of the whole training, averaged over a few hundred stretches.",
+            main, len(main), lambda r: training.over_steps(store, families),
+        )  # fmt: skip
     if trends.tradeoffs(answers):
         add(
             "shaping-tradeoff", "What shaping trades",

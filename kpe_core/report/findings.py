@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from kpe_core.report import claims_density, claims_energy, claims_shaping, claims_theory
+from kpe_core.report import claims_density, claims_energy, claims_shaping, claims_theory, claims_training
 from kpe_core.report.claims import Answers, Finding, Verdict, shaped_runs
 
 MARKS: dict[Verdict, str] = {"holds": "✓", "partly": "◐", "fails": "✗", "measured": "·"}
@@ -38,6 +38,7 @@ def findings(answers: Answers) -> list[Finding]:
         *claims_energy.semantics(answers, shaped),
         *claims_energy.memorized_trend(answers, shaped),
         *claims_energy.memorized_level(answers, shaped),
+        *claims_training.memorization_sets_in(answers, shaped),
         *claims_shaping.shaping(answers),
         *claims_theory.theorem_4_2(answers),
         *claims_theory.terminal_growth(answers),

@@ -34,9 +34,9 @@ def partial(xy: float, xz: float, yz: float) -> float:
     return (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
 
 
-# What the tiny study does not have: an exact field beside its network, runs that differ in the solver or the seed alone,
-# checks (tests/sql/test_theory.py and test_run_analyses.py do).
-SILENT = {"exact_against_learned", "solver_convergence", "run_drift", "quality_history"}
+# What the tiny study does not have: an exact field beside its network, runs that differ in the solver, the seed or the
+# training step alone, checks (tests/sql/test_theory.py, test_run_analyses.py and ../kpe_core/stages/test_checkpoints.py do).
+SILENT = {"exact_against_learned", "training", "solver_convergence", "run_drift", "quality_history"}
 
 
 @pytest.mark.parametrize("name", [a.name for a in analyses()])

@@ -61,6 +61,16 @@ def tradeoff(
     }  # fmt: skip
 
 
+def checkpoint(
+    step: int, f_mem: float, half: float = 0.02, frechet: float | None = 20.0, n: int = 1000, family: str = "a"
+) -> dict[str, Any]:
+    """A row of training; late energy grows with the step."""
+    return {
+        "run_label": f"{family} step{step}", "family": family, "training_step": step, "n": n,
+        "f_mem": f_mem, "f_mem_low": f_mem - half, "f_mem_high": f_mem + half, "frechet": frechet, "kpe_late": step / 100,
+    }  # fmt: skip
+
+
 def tables(**rows: list[dict[str, Any]]) -> dict[str, pa.Table]:
     """Arrow tables by analysis; a column that is all None has Arrow's null type, as in an empty study."""
     return {name: pa.Table.from_pylist(here) for name, here in rows.items()}

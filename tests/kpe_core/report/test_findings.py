@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kpe_core.report.findings import Finding, as_dicts, findings, not_reproduced, summary, tally
-from tests.kpe_core.report.answers import density, memorization, quantiles, tables, tradeoff, trend
+from tests.kpe_core.report.answers import checkpoint, density, memorization, quantiles, tables, tradeoff, trend
 
 NEGATIVE = {"rho": -0.65, "low": -0.69, "high": -0.61}
 SPREAD = {"given_norm": -0.5, "given_norm_low": -0.55, "given_norm_high": -0.45}
@@ -286,3 +286,39 @@ def test_findings_are_plain_data_with_real_minus_signs() -> None:
     assert set(as_dicts(found)[0]) == {"topic", "run_label", "verdict", "sentence", "analysis", "key"}
     assert "-0.65" not in text
     assert "−0.65" in text
+
+
+# -- training time -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shares", "verdict", "told"),
+    [
+        ((0.0, 0.06, 0.42), "holds", "F_mem goes 0.0 → 6.0 → 42.0 % [40.0, 44.0]: as published"),
+        ((0.0, 0.5, 0.42), "partly", "more than at first, but less than on the way"),
+        ((0.4, 0.41, 0.42), "fails", "no clear rise"),
+        ((0.4, 0.2, 0.1), "fails", "no clear rise"),
+        ((0.0, 0.0, 0.0), "measured", "0.0 → 0.0 → 0.0 % [0.0, 0.4]: nothing is memorized yet"),
+    ],
+)
+def test_longer_training(shares: tuple[float, ...], verdict: str, told: str) -> None:
+    rows = [checkpoint(step, share) for step, share in zip((500, 2000, 6000), shares, strict=True)]
+    finding = only("Longer training memorizes more", training=rows)
+    assert finding.verdict == verdict
+    assert told in finding.sentence
+    assert "from training step 500 to 6000" in finding.sentence
+    assert "mean late energy goes 5.00 → 20.0 → 60.0." in finding.sentence
+
+
+def test_quality_on_the_way_is_told_where_it_was_measured() -> None:
+    rows = [checkpoint(500, 0.0, frechet=30.0), checkpoint(2000, 0.1, frechet=9.0), checkpoint(6000, 0.4, frechet=11.0)]
+    sentence = only("Longer training", training=rows).sentence
+    assert "the Fréchet distance goes 30.0 → 9.00 → 11.0, least at step 2000; mean late" in sentence
+    rows = [checkpoint(500, 0.0, frechet=None), checkpoint(2000, 0.1, frechet=None)]
+    assert "Fréchet" not in only("Longer training", training=rows).sentence
+
+
+def test_few_samples_or_one_step_judge_no_training() -> None:
+    few = [checkpoint(500, 0.0, n=9), checkpoint(2000, 0.5, n=9)]
+    assert only("Longer training", training=few).verdict == "measured"
+    assert findings(tables(training=[checkpoint(500, 0.5)])) == []

@@ -1,14 +1,20 @@
 """Checkpoints of one training as runs of a study: trained once, stored one by one, kept when the training dies."""
 
+import io
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from scipy import stats
 
+from kpe_core.catalog.analyses import analysis
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.errors import UserError
 from kpe_core.fields import training
+from kpe_core.report.build import build
 from kpe_core.stages.plan import plan
 from kpe_core.stages.requirements import missing_trainings, require_possible, standing
 from kpe_core.stages.resolve import field_of, resolve
@@ -27,12 +33,12 @@ experiments:
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
     fields: {kind: unet, channels: 8, steps: 40, batch: 8, schedule: constant, checkpoints: [10, 25]}
     sampling: {n_samples: 40, nfe: 4, batch: 20, states: {keep: endpoints}, shapings: [{}, {beta0: 0.02}]}
-    measure: {densities: [], classifier: {epochs: 1, features: 4}, bootstrap: 200}
+    measure: {densities: [], classifier: {epochs: 1, features: 4}, bootstrap: 200, probe: 0}
   - name: again
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
     fields: {kind: unet, channels: 8, steps: 40, batch: 8, schedule: constant, checkpoints: [5]}
     sampling: {n_samples: 20, nfe: 2, batch: 20, states: {keep: none}}
-    measure: {densities: []}
+    measure: {densities: [], probe: 0}
 """
 
 
@@ -79,6 +85,41 @@ def test_every_checkpoint_is_a_run_of_its_own_weights(trained: tuple[Store, Stud
     assert {row["field"] for row in rows} == {"unet"}
     again = runs[0].model_copy(update={"training_step": 40, "weights": of_step[40]})
     assert again.trajectories_id == runs[4].trajectories_id
+
+
+def test_the_analysis_agrees_with_the_samples_and_the_scores(trained: tuple[Store, Study]) -> None:
+    """Families by shaping, steps in order; the other experiment's runs differ by more, and are another family."""
+    store, _ = trained
+    with Catalog(store) as catalog:
+        found = analysis("training").run(catalog, "training").to_pandas()
+        samples = catalog.query("SELECT s.*, m.run_label FROM samples s JOIN study_runs m USING (run)").to_pandas()
+        scores = catalog.query("SELECT s.*, m.run_label FROM scores s JOIN study_runs m USING (run)").to_pandas()
+    assert found[["family", "training_step"]].to_numpy().tolist() == [
+        *(["learning plain", step] for step in (10, 25, 40)),
+        *(["learning kts(0, 0.02)", step] for step in (10, 25, 40)),
+        *(["again", step] for step in (5, 40)),
+    ]
+    scores = scores.set_index(["run_label", "metric"])
+    for row in found.to_dict("records"):
+        mine = samples[samples.run_label == row["run_label"]]
+        for name in ("kpe", "kpe_early", "kpe_late"):
+            half = stats.norm.ppf(0.975) * stats.sem(mine[name])
+            expected = (mine[name].mean(), mine[name].mean() - half, mine[name].mean() + half)
+            assert (row[name], row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx(expected)
+        assert (row["n"], row["f_mem"]) == (len(mine), mine.memorized.mean())
+        if row["family"] == "again":
+            assert np.isnan(row["frechet"])
+        else:
+            assert row["frechet"] == scores.loc[(row["run_label"], "frechet"), "value"]
+            assert row["frechet_high"] == scores.loc[(row["run_label"], "frechet"), "high"]
+
+
+def test_the_report_draws_and_judges_it(trained: tuple[Store, Study]) -> None:
+    report = build(*trained)
+    (figure,) = (f for f in report.figures if f.name == "training")
+    assert Image.open(io.BytesIO(figure.png)).convert("L").getextrema()[0] < 128
+    judged = [f.run_label for f in report.findings if f.topic == "Longer training memorizes more"]
+    assert judged == ["learning plain", "again"], "shaped runs are asked something else"
 
 
 def test_a_card_tells_the_step_and_the_loss_up_to_it(trained: tuple[Store, Study]) -> None:
