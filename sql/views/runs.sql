@@ -10,7 +10,7 @@ SELECT
   manifest->>'$.run.data.prepare.scaling'                AS scaling,        -- preparation
   (manifest->>'$.run.data.prepare.pool')::BIGINT         AS pool,           -- side after pooling; NULL: not pooled
   (manifest->>'$.run.data.prepare.scale')::DOUBLE        AS scale,          -- factor applied last
-  manifest->>'$.run.field.kind'                          AS field,          -- exact, mlp or unet
+  manifest->>'$.run.field.kind'                          AS field,          -- exact, mlp, unet, …
   (manifest->>'$.run.training_step')::BIGINT             AS training_step,  -- steps a network was trained for; NULL: not here
   manifest->>'$.run.field.bridge.kind'                   AS bridge,         -- bridge between noise and data
   manifest->>'$.run.solver'                              AS solver,         -- euler, midpoint, heun, heun_ke, rk4, dopri5

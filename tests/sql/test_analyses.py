@@ -35,7 +35,7 @@ def partial(xy: float, xz: float, yz: float) -> float:
 
 
 # What the tiny study does not have: an exact field beside its network, runs that differ in the solver, the seed or the
-# training step alone, checks (tests/sql/test_theory.py, test_run_analyses.py and ../kpe_core/stages/test_checkpoints.py do).
+# training step alone, checks (tests/sql/test_theory.py, test_run_analyses.py, kpe_core/stages/test_checkpoints.py do).
 SILENT = {"exact_against_learned", "training", "solver_convergence", "run_drift", "quality_history"}
 
 
