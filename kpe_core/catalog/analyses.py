@@ -43,6 +43,14 @@ class Analysis:
         """What the columns are, in a paragraph."""
         return "; ".join(f"{c.name}: {c.about}" + (f" [{c.unit}]" if c.unit else "") for c in self.outputs)
 
+    def statement(self, study: str) -> str:
+        """The same question as one statement for ``kpe sql``: the study and the parameters' defaults written out."""
+        values: dict[str, Any] = {"study": study} | {p.name: p.default for p in self.parameters}
+        # Headers speak of parameters too, and stay as they are.
+        return re.sub(
+            r"^--.*$|\$(\w+)", lambda m: literal(values[m[1]]) if m[1] else m[0], self.sql, flags=re.MULTILINE
+        )
+
     def run(self, catalog: Catalog, study: str, **given: Any) -> pa.Table:
         """The answer for one study; ``given`` are parameters by name, as text or as what they should become.
 
@@ -103,6 +111,11 @@ def parse(name: str, sql: str) -> Analysis:
     parameters = [Parameter.of(s, text) for key, s, text in lines if key == "param" and s != "study"]
     outputs = [c for key, s, text in lines if key == "column" for c in _columns(s, text)]
     return Analysis(name, told["title"], told["answers"], told["source"], tuple(parameters), tuple(outputs), sql)
+
+
+def literal(value: str | int | float) -> str:
+    """A value as SQL spells it."""
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def _columns(names: str, text: str) -> list[Column]:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.report import figures_energy as energy
 from kpe_core.report import figures_samples as samples
+from kpe_core.report import figures_strata as strata
 from kpe_core.report import figures_theory as theory
 from kpe_core.report import figures_training as training
 from kpe_core.report import figures_trends as trends
@@ -60,6 +61,12 @@ def figures(
         with_density, PANELS, lambda r: energy.energy_against_density(catalog, r, headlines(answers)),
     )  # fmt: skip
     add(
+        "energy-strata", "Energy in sparse and in dense places",
+        "Samples in equally filled strata of the log density of their endpoints: median and middle half of KPE.",
+        [r for r in main if strata.strata_of(answers, r.label)], PANELS,
+        lambda r: strata.energy_by_stratum(answers, r),
+    )  # fmt: skip
+    add(
         "planar-energy", "Energy in the plane",
         "Above, the training points in prepared coordinates; below, the endpoints, brighter where their paths took more "
         "energy. The colour scale ends at the 2nd and 98th percentile.",
@@ -101,6 +108,13 @@ def figures(
             "Change against the plain run on the same noise. Crosses are paired 95 % bootstrap intervals; below zero "
             "fewer samples are memorized, left of zero the Fréchet distance in classifier features is smaller.",
             main, len(main), lambda r: trends.shaping_tradeoff(answers),
+        )  # fmt: skip
+    if strata.curves(answers):
+        add(
+            "goldilocks", "Quality and memorization against energy",
+            "Runs of one experiment by their mean KPE, with 95 % intervals. A Goldilocks energy is one at which the "
+            "Fréchet distance (circles) is low and few samples are memorized (squares).",
+            main, len(main), lambda r: strata.goldilocks(answers),
         )  # fmt: skip
     add(
         "power", "When the energy is spent",

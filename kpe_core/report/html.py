@@ -32,6 +32,8 @@ class Table:
 
     name: str
     analysis: Analysis
+    sql: str
+    """For ``kpe sql``, as it stands."""
     columns: list[str]
     numeric: list[bool]
     rows: list[list[tuple[str, Any]]]
@@ -67,7 +69,7 @@ def render(
         runs=[(run, *_described(run)) for run in facts.runs],
         facts=facts,
         figures=[(entry, data_uri(entry.png), *_pixels(entry.png)) for entry in figures],
-        tables=[_table(a, answers[a.name]) for a in analyses() if a.name in answers],
+        tables=[_table(study, a, answers[a.name]) for a in analyses() if a.name in answers],
     )
 
 
@@ -123,12 +125,13 @@ def _pixels(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _table(analysis: Analysis, table: pa.Table) -> Table:
+def _table(study: Study, analysis: Analysis, table: pa.Table) -> Table:
     rows: list[dict[str, Any]] = table.to_pylist()
     shown = rows if len(rows) <= MOST_ROWS else _spaced(rows)
     return Table(
         name=analysis.name,
         analysis=analysis,
+        sql=analysis.statement(study.name),
         columns=table.column_names,
         numeric=[pa.types.is_integer(f.type) or pa.types.is_floating(f.type) for f in table.schema],
         rows=[[(cell(value), _sort_key(value)) for value in row.values()] for row in shown],

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from kpe_core.catalog.analyses import analyses, analysis
+from kpe_core.catalog.analyses import analyses, analysis, literal
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.store.store import Store
 from kpe_core.study.load import load_study
@@ -44,6 +44,17 @@ def test_every_analysis_answers(catalog: Catalog, name: str) -> None:
     table = analysis(name).run(catalog, "tiny")
     assert (table.num_rows > 0) == (name not in SILENT)
     assert analysis(name).run(catalog, "no such study").num_rows == 0
+
+
+@pytest.mark.parametrize("name", [a.name for a in analyses()])
+def test_every_analysis_is_a_statement_a_user_may_type(catalog: Catalog, name: str) -> None:
+    chosen = analysis(name)
+    assert catalog.ask(chosen.statement("tiny")).num_rows == chosen.run(catalog, "tiny").num_rows
+
+
+def test_a_statement_spells_any_name() -> None:
+    assert literal("o'clock; DROP") == "'o''clock; DROP'"
+    assert "= 'o''clock'" in analysis("goldilocks").statement("o'clock")
 
 
 def test_views_hold_every_sample(catalog: Catalog) -> None:

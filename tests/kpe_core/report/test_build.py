@@ -21,8 +21,8 @@ def report(tiny: Study, tiny_store: Store) -> Report:
 def test_figures_are_pictures_with_something_on_them(report: Report) -> None:
     names = [figure.name for figure in report.figures]
     assert names == [
-        "energy-density", "planar-energy", "energy-extremes", "copies", "memorized-energy", "semantics-energy",
-        "shaping-tradeoff", "power", "cumulative-energy", "energy-histograms",
+        "energy-density", "energy-strata", "planar-energy", "energy-extremes", "copies", "memorized-energy",
+        "semantics-energy", "shaping-tradeoff", "power", "cumulative-energy", "energy-histograms",
         "theorem-4-2",
     ]  # fmt: skip
     for figure in report.figures:
