@@ -106,7 +106,7 @@ def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str]) ->
     """Judge what was computed, compare what is paired, report and publish; returns failed expectations by run."""
     store, failed = where.url, {}
     if computed:
-        verdicts = judge.submit(store, computed, spec.name, len(computed)).result()
+        verdicts = judge.submit(store, computed, spec.model_dump(mode="json"), len(computed)).result()
         failed = {run_id: what for run_id, what in verdicts.items() if what}
     accepted = [run for run in runs if is_finalised(where, run)]
     differences = [

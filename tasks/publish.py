@@ -33,17 +33,19 @@ def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
             rows = rows_of(analysis.run(catalog, spec.name))
             create_table_artifact(rows, key=f"{slug(analysis.name)}-{name}", description=analysis.answers)
         checks = catalog.query(
-            "SELECT m.run_label AS run, suite, expectation, success, observed, threshold, severity "
-            "FROM checks JOIN study_runs m USING (run) WHERE m.study = $study ORDER BY success, position, suite",
+            "SELECT m.run_label AS run, suite, expectation, success, observed, threshold, severity, failed, rows, accepted "
+            "FROM checks JOIN study_runs m USING (run) WHERE m.study = $study "
+            "ORDER BY success, severity, position, suite",
             study=spec.name,
         )
-        create_table_artifact(rows_of(checks), key=f"checks-{name}", description="What the quality gate saw")
+        rows = rows_of(checks, at_most=checks.num_rows)
+        create_table_artifact(rows, key=f"checks-{name}", description="What the quality gate saw")
     return {"analyses": len(analyses()), "checks": checks.num_rows}
 
 
-def rows_of(table: pa.Table) -> list[dict[str, Any]]:
+def rows_of(table: pa.Table, at_most: int = MOST_ROWS) -> list[dict[str, Any]]:
     """Plain rows a table artifact can hold: four significant digits, no NaN, long tables thinned evenly."""
-    stride = max(1, math.ceil(table.num_rows / MOST_ROWS))
+    stride = max(1, math.ceil(table.num_rows / max(1, at_most)))
     return [{key: _plain(value) for key, value in row.items()} for row in table.to_pylist()[::stride]]
 
 

@@ -64,7 +64,8 @@ class ReportFiles:
         """Hash of the study, its runs' tables, their comparisons, the analyses, and the code that tells of them."""
         members = self.store.read_json(f"{self.folder}/runs.json")
         ids = {row["run"] for row in members}
-        tables: list[Any] = [[m["run_id"], m["tables"]] for m in manifests(self.store) if m["run_id"] in ids]
+        members_told = [m for m in manifests(self.store) if m["run_id"] in ids]
+        tables: list[Any] = [[m["run_id"], m["tables"], m.get("accepted")] for m in members_told]
         compared = [name for name in self.store.list("comparisons") if name.split("-")[0] in ids]
         sources = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.*"))]
         sql = [analysis.sql for analysis in analyses()]

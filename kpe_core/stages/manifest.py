@@ -1,6 +1,7 @@
 """A run's last word: ``manifest.json`` makes it visible, ``quarantine.json`` keeps it from being so."""
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,8 +51,11 @@ def remember(store: Store, study: Study, runs: list[Run]) -> None:
     store.write_json(f"studies/{study.name}/runs.json", rows)
 
 
-def finalise(store: Store, run: Run, study: str) -> None:
-    """Make an accepted run visible: its tables' hashes and its trajectories' summary, written in one object."""
+def finalise(store: Store, run: Run, study: str, accepted: dict[str, Any] | None = None) -> None:
+    """Make a run visible: its tables' hashes and its trajectories' summary, written in one object.
+
+    ``accepted`` says who let it pass in spite of what failed, when and why; None where nothing did.
+    """
     trajectories = Trajectories(store, run.trajectories_id)
     markers = [trajectories.marker(shard) for shard in sorted(trajectories.committed())]
     folder = f"runs/{run.run_id}"
@@ -70,14 +74,22 @@ def finalise(store: Store, run: Run, study: str) -> None:
         "provenance": group_attributes["provenance"],
         "evaluations": sum(m["evaluations"] for m in markers),
         "sampling_seconds": sum(m["seconds"] for m in markers),
+        "finalised": now(),
+        "accepted": accepted,
     }
     store.write_json(f"{folder}/manifest.json", manifest)
     store.remove(f"{folder}/quarantine.json")
 
 
-def quarantine(store: Store, run: Run, failed: list[str]) -> None:
+def quarantine(store: Store, run: Run, failed: list[str], study: str) -> None:
     """Keep a failed run, invisible to SQL, with the expectations that failed."""
-    store.write_json(f"runs/{run.run_id}/quarantine.json", {"run": run.model_dump(mode="json"), "failed": failed})
+    record = {"run": run.model_dump(mode="json"), "failed": failed, "study": study, "since": now()}
+    store.write_json(f"runs/{run.run_id}/quarantine.json", record)
+
+
+def now() -> str:
+    """This moment, UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat()
 
 
 def manifests(store: Store) -> list[dict[str, Any]]:

@@ -90,6 +90,8 @@ CHECKS = pa.schema([
     _field("observed", pa.string(), "what was seen", nullable=True),
     _field("threshold", pa.string(), "what was allowed", nullable=True),
     _field("severity", pa.string(), "error quarantines the run; warning is shown"),
+    _field("failed", pa.int64(), "how many rows failed; NULL where none did, or none were asked", nullable=True),
+    _field("rows", pa.list_(pa.string()), "the first failing rows by their keys: samples, metrics, …", nullable=True),
 ])  # fmt: skip
 
 THEORY = pa.schema([

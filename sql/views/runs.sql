@@ -39,5 +39,9 @@ SELECT
   manifest->>'$.provenance.git'                          AS git,            -- source revision
   manifest->>'$.trajectories'                            AS trajectories,   -- folder of the Zarr group in the store
   (manifest->>'$.evaluations')::BIGINT                   AS evaluations,    -- network evaluations made, over all samples
-  (manifest->>'$.sampling_seconds')::DOUBLE              AS sampling_seconds -- worker seconds spent sampling [s]
+  (manifest->>'$.sampling_seconds')::DOUBLE              AS sampling_seconds, -- worker seconds spent sampling [s]
+  manifest->>'$.accepted.reason'                         AS accepted,       -- why it is visible though it failed; NULL: it passed
+  manifest->>'$.accepted.by'                             AS accepted_by,    -- who accepted it
+  (manifest->>'$.accepted.at')::TIMESTAMP                AS accepted_at,    -- when, UTC
+  (manifest->>'$.finalised')::TIMESTAMP                  AS finalised       -- when it became visible, UTC
 FROM manifests;

@@ -8,11 +8,13 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from kpe_core.stages.manifest import manifests
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 from tasks.quality.style import STYLE
 
 Checks = list[dict[str, Any]]
+FOLDER = "quality/docs"
 
 
 class Pages:
@@ -32,9 +34,12 @@ class Pages:
         return self_contained(self._view.render(self._renderer.render(answer), show_how_to_buttons=False))
 
 
-def publish(store: Store, folder: str, run: Run, checks: Checks, pages: dict[str, str]) -> None:
-    """Put a run's pages, by suite, and their summary into ``folder``, over those of an earlier check."""
-    here = f"{folder}/runs/{run.run_id}"
+def publish(store: Store, run: Run, checks: Checks, pages: dict[str, str]) -> None:
+    """Put a run's pages, by suite, and their summary into ``FOLDER``, over those of an earlier check."""
+    here = f"{FOLDER}/runs/{run.run_id}"
+    for name in store.list(here):  # pages of suites that are no longer asked of it
+        if name.removesuffix(".html") not in pages:
+            store.remove(f"{here}/{name}")
     suites = []
     for name, text in pages.items():
         store.write(f"{here}/{name}.html", text.encode())
@@ -43,12 +48,14 @@ def publish(store: Store, folder: str, run: Run, checks: Checks, pages: dict[str
     store.write_json(f"{here}/summary.json", {"run": run.run_id, "label": run.label, "suites": suites})
 
 
-def publish_index(store: Store, folder: str) -> None:
-    """The index of every run ever published in ``folder``."""
-    with store.lock(folder.replace("/", "-"), wait=True):
-        paths = [f"{folder}/runs/{run_id}/summary.json" for run_id in store.list(f"{folder}/runs")]
+def publish_index(store: Store) -> None:
+    """The index of every run ever published in ``FOLDER``, with who let pass what had failed."""
+    with store.lock(FOLDER.replace("/", "-"), wait=True):
+        paths = [f"{FOLDER}/runs/{run_id}/summary.json" for run_id in store.list(f"{FOLDER}/runs")]
         summaries = [store.read_json(path) for path in paths if store.exists(path)]
-        store.write(f"{folder}/index.html", index_page(summaries).encode())
+        accepted = {m["run_id"]: m.get("accepted") for m in manifests(store)}
+        told = [summary | {"accepted": accepted.get(summary["run"])} for summary in summaries]
+        store.write(f"{FOLDER}/index.html", index_page(told).encode())
 
 
 def _failed(checks: Checks) -> dict[str, list[str]]:

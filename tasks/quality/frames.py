@@ -1,6 +1,7 @@
 """What is checked of a run: its tables as pandas frames, with the columns its identities need."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,15 @@ from kpe_core.stages.tabulate import memorized, table_path
 from kpe_core.stages.theory import is_exact
 from kpe_core.store.schema import SAMPLES
 from kpe_core.store.store import Store
-from kpe_core.store.trajectories import Trajectories
+from kpe_core.store.trajectories import Trajectories, kept_states
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import KnnDensity
+from tasks.quality.drift import drift_frame, earlier_run
+from tasks.quality.facts import facts
 from tasks.quality.gaps import not_finite, relative_gap, share
-from tasks.quality.states import states_frame
+from tasks.quality.noise import noise_frame
+from tasks.quality.recompute import recomputed_gap
+from tasks.quality.states import states_frame, stored_noise
 from tasks.quality.steps import steps_frame
 from tasks.quality.theory import theory_frame
 
@@ -34,24 +39,15 @@ RANGES = {
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a run's data and plan say, beside its spec."""
-
-    n_points: int
-    n_train: int
-    n_classes: int
-
-
-@dataclass(frozen=True)
 class Evidence:
-    """One run's frames by name, and the facts to hold them against."""
+    """One run's frames by the suites' tables, and the facts to hold them against."""
 
-    facts: Facts
+    facts: dict[str, Any]
     frames: dict[str, pd.DataFrame]
 
 
-def evidence(store: Store, run: Run) -> Evidence:
-    """Read a run's tables and states; nothing is judged here.
+def evidence(store: Store, run: Run, study: str) -> Evidence:
+    """Read a run's tables and states; nothing is judged here. ``study`` says whose earlier run it is held against.
 
     Raises
     ------
@@ -66,36 +62,46 @@ def evidence(store: Store, run: Run) -> Evidence:
     scores = store.read_table(table_path(run, "scores")).to_pandas()
     densities = store.read_table(table_path(run, "densities")).to_pandas()
     theory = store.read_table(table_path(run, "theory")).to_pandas() if is_exact(run) else None
-    return Evidence(
-        Facts(prepared.n_points, len(prepared.train), prepared.n_classes),
-        {
-            "samples": samples_frame(run, samples, features, prepared),
-            "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
-            "densities": densities_frame(run, densities, samples),
-            "states": states_frame(run, trajectories, samples, prepared),
-            "scores": scores_frame(run, scores, table),
-            **({} if theory is None else {"theory": theory_frame(run, theory)}),
-            "shards": shards_frame(run, trajectories),
-        },
-    )
+    noise = noise_frame(stored_noise(run, trajectories)) if len(kept_states(run)) else None
+    earlier = earlier_run(store, run, study)
+    found = {
+        "samples": samples_frame(run, samples, features, trajectories, prepared),
+        "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
+        "densities": densities_frame(run, densities, samples, trajectories, prepared),
+        "states": states_frame(store, run, trajectories, samples, prepared),
+        "noise": noise,
+        "scores": scores_frame(run, scores, table),
+        "theory": None if theory is None else theory_frame(run, theory),
+        "drift": None if earlier is None else drift_frame(store, run, scores, earlier),
+        "shards": shards_frame(run, trajectories),
+    }
+    frames = {name: frame for name, frame in found.items() if frame is not None}
+    return Evidence(facts(run, prepared), frames)
 
 
-def samples_frame(run: Run, samples: pd.DataFrame, features: pa.Table | None, prepared: Prepared) -> pd.DataFrame:
+def samples_frame(
+    run: Run, samples: pd.DataFrame, features: pa.Table | None, trajectories: Trajectories, prepared: Prepared
+) -> pd.DataFrame:
     """The samples table with its identities' gaps; one row a sample."""
+    kept = np.asarray(trajectories.group()["label"][:])  # type: ignore[index]
+    asked = labels_of(run, prepared)
+    right = pd.Series(kept == asked).reindex(samples["sample"], fill_value=False)
     required = [f.name for f in SAMPLES if not f.nullable and f.name != "run"]
     required += list(SEMANTIC) if features is not None else []
     needed = 0.5 * samples["displacement"] ** 2
+    straightness = np.where(samples["kpe"] > 0, share(needed, samples["kpe"]), 1.0)
     nearest = pd.Series(prepared.point_labels).reindex(samples["nearest"]).to_numpy()
-    asked = pd.Series(labels_of(run, prepared)).reindex(samples["sample"]).to_numpy()
     frame = samples.assign(
         not_finite=not_finite(samples, required),
         energy_sum_gap=relative_gap(samples["kpe_early"] + samples["kpe_late"], samples["kpe"]),
         early_share=share(samples["kpe_early"], samples["kpe"]),
         bound_excess=share(needed - samples["kpe"], samples["kpe"]),
         path_excess=share(samples["displacement"] - samples["path_length"], samples["path_length"]),
+        straightness_gap=relative_gap(straightness, samples["straightness"]),
         error_share=share(samples["kpe_error"], samples["kpe"]),
         gap_ratio=np.where(samples["d2"] == 0, 0.0, share(samples["d1"], samples["d2"])),
-        label_asked=samples["label"].to_numpy() == asked,
+        label_asked=samples["label"].to_numpy() == pd.Series(asked).reindex(samples["sample"]).to_numpy(),
+        label_kept=right.to_numpy(),
         nearest_label_right=nearest == samples["nearest_label"],
     )
     return frame if features is None else frame.assign(features_right=_whole_features(run, samples, features))
@@ -110,7 +116,9 @@ def _whole_features(run: Run, samples: pd.DataFrame, features: pa.Table) -> np.n
     return np.asarray((found["size"] == 1) & (found["all"] == True), dtype=bool)  # noqa: E712  (missing is not right)
 
 
-def densities_frame(run: Run, densities: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+def densities_frame(
+    run: Run, densities: pd.DataFrame, samples: pd.DataFrame, trajectories: Trajectories, prepared: Prepared
+) -> pd.DataFrame:
     """The densities table; one row a sample, space and estimator."""
     known = {(spec.space, estimator_name(spec)): spec for spec in run.measure.densities}
     specs = [known.get(key) for key in zip(densities["space"], densities["estimator"], strict=True)]
@@ -127,6 +135,7 @@ def densities_frame(run: Run, densities: pd.DataFrame, samples: pd.DataFrame) ->
         sample_exists=densities["sample"].isin(samples["sample"]),
         estimator_asked=np.array([spec is not None for spec in specs], dtype=bool),
         parameter_right=(densities["parameter"] > 0) == (densities["estimator"] != "truth"),
+        recomputed_gap=recomputed_gap(run, densities, trajectories, prepared),
     )
 
 

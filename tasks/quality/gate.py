@@ -8,34 +8,39 @@ from typing import Any
 
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
-from tasks.quality.docs import Pages, publish, publish_index
+from kpe_core.study.specs import ExpectationSpec
+from tasks.quality.docs import FOLDER, Pages, publish, publish_index
+from tasks.quality.expectations import great_expectations, suite
 from tasks.quality.frames import evidence
+from tasks.quality.load import suites
 from tasks.quality.rules import rules
-from tasks.quality.suites import great_expectations, suite
 from tasks.quality.words import check_row
 
-FOLDER = "quality/docs"
-NAMED = 5
-"""Failing rows named in a message."""
-KEYS = {"densities": ["sample", "space", "estimator"], "scores": ["metric"], "theory": ["step"], "shards": ["batch"]}
-"""What names a row of a frame, where it is not the sample alone."""
+NAMED = 20
+"""Failing rows named in a check."""
 
 
-def check_runs(store: Store, runs: list[Run]) -> dict[str, list[dict[str, Any]]]:
-    """Check each run; by run id, its rows of the checks table. Data Docs are published at ``docs_index``.
+def check_runs(
+    store: Store, runs: list[Run], study: str, more: tuple[ExpectationSpec, ...] = ()
+) -> dict[str, list[dict[str, Any]]]:
+    """Check each run, also by what its study expects beside; by run id, its rows of the checks table.
+
+    Data Docs are published at ``docs_index``.
 
     Raises
     ------
     StoreDamaged
         when a table to be checked is missing or unreadable.
+    UserError
+        when an expectation is none that can be put to the runs.
     """
-    validator = _Validator()
+    validator = _Validator(more)
     found: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
-        rows, pages = validator.validate(store, run)
-        publish(store, FOLDER, run, rows, pages)
+        rows, pages = validator.validate(store, run, study)
+        publish(store, run, rows, pages)
         found[run.run_id] = rows
-    publish_index(store, FOLDER)
+    publish_index(store)
     return found
 
 
@@ -47,7 +52,8 @@ def docs_index(store: Store) -> str:
 class _Validator:
     """One Great Expectations context, with a batch definition for every frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: tuple[ExpectationSpec, ...]) -> None:
+        self._suites = suites(more)
         context = great_expectations().get_context(mode="ephemeral")
         context.enable_analytics(False)
         context.variables.progress_bars = {"globally": False, "metric_calculations": False}
@@ -55,19 +61,23 @@ class _Validator:
         self._batches: dict[str, Any] = {}
         self._pages = Pages()
 
-    def validate(self, store: Store, run: Run) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    def validate(self, store: Store, run: Run, study: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """One validation a frame: rows of the checks table, and by frame its page."""
-        shown = evidence(store, run)
+        shown = evidence(store, run, study)
         rows: list[dict[str, Any]] = []
         pages: dict[str, str] = {}
-        for name, expected in rules(run, shown.facts).items():
-            frame, keys = shown.frames[name], KEYS.get(name, ["sample"])
+        for name, frame in shown.frames.items():
+            keys = list(self._suites[name].keys)
+            expected = rules(self._suites[name], shown.facts)
             batch = self._batch_definition(name).get_batch(batch_parameters={"dataframe": frame})
             answer = batch.validate(suite(name, expected), result_format="BASIC")
-            if not answer.success:  # naming the rows costs half as much again, so only where there are some to name
+            results = _by_name(answer)
+            missed = [rule for rule in expected if not results[rule.text].success]
+            if missed:  # naming the rows costs as much again, so only where there are some to name
                 named = {"partial_unexpected_count": NAMED, "unexpected_index_column_names": keys}
-                answer = batch.validate(suite(name, expected), result_format={"result_format": "SUMMARY", **named})
-            results = {result.expectation_config.meta["expectation"]: result for result in answer.results}
+                again = batch.validate(suite(name, missed), result_format={"result_format": "SUMMARY", **named})
+                results |= _by_name(again)
+                answer.results = list(results.values())
             for rule in expected:
                 row = check_row(run, name, rule, results[rule.text], frame, keys)
                 results[rule.text].result["observed_value"] = row["observed"]
@@ -80,3 +90,8 @@ class _Validator:
             asset = self._source.add_dataframe_asset(name)
             self._batches[name] = asset.add_batch_definition_whole_dataframe("all rows")
         return self._batches[name]
+
+
+def _by_name(answer: Any) -> dict[str, Any]:
+    """The results of a validation by their expectations' names, in order."""
+    return {result.expectation_config.meta["expectation"]: result for result in answer.results}

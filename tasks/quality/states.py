@@ -1,63 +1,133 @@
-"""Stored states of some samples, held against the seed's noise and the training points."""
+"""Stored endpoints and states of some samples, held against the seed's noise, the training points and the field."""
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.points.neighbours import nearest
 from kpe_core.sampling.noise import initial_noise
+from kpe_core.stages.labels import labels_of
+from kpe_core.stages.resolve import field_of
+from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories, kept_states
 from kpe_core.study.runs import Run
+from kpe_core.threads import one_thread
 from tasks.quality.gaps import never_nan, relative_gap
 
-PROBED = 256
-"""Samples looked at, spread evenly over the run and so over its shards."""
+ENDPOINTS = 20_000
+"""Samples whose endpoint is looked at, spread evenly over the run and so over its shards."""
+STATES = 256
+"""Of those, whose stored states are."""
+NEAREST = 64
+"""Of which the nearest training points are searched for again."""
+EVALUATED = 32
+"""At which the field is evaluated again."""
+BLOCK = 1000
+"""Endpoints in memory at once."""
 
 Array = NDArray[np.float64]
 
 
-def probed(n_samples: int) -> NDArray[np.int64]:
+def spread(n_samples: int, at_most: int) -> NDArray[np.int64]:
     """Which samples: all of a small run."""
-    return np.unique(np.linspace(0, n_samples - 1, min(n_samples, PROBED)).round().astype(np.int64))
+    return np.unique(np.linspace(0, n_samples - 1, min(n_samples, at_most)).round().astype(np.int64))
 
 
-def states_frame(run: Run, trajectories: Trajectories, samples: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
-    """One row a probed sample. Where no state is kept, x(1) and the displacement still tell the noise."""
-    which = probed(run.n_samples)
+def states_frame(
+    store: Store, run: Run, trajectories: Trajectories, samples: pd.DataFrame, prepared: Prepared
+) -> pd.DataFrame:
+    """One row a sample looked at; NaN where something is looked at of fewer."""
     group = trajectories.group()
-    noise = np.concatenate([initial_noise(run.seed, i, i + 1, prepared.dim) for i in which])
-    x1 = _rows(group["x1"].oindex[which])  # type: ignore[union-attr]
-    said = samples.drop_duplicates("sample").set_index("sample").reindex(which)
-    displacement = np.linalg.norm(x1 - noise, axis=1)
-    scale = np.linalg.norm(x1, axis=1) + displacement
-    nearest = _points(prepared, said["nearest"])
-    frame = pd.DataFrame({
+    said = samples.drop_duplicates("sample").set_index("sample")
+    which = spread(run.n_samples, ENDPOINTS)
+    blocks = [which[start : start + BLOCK] for start in range(0, len(which), BLOCK)]
+    frame = pd.concat([_endpoints(run, group, said, prepared, block) for block in blocks]).set_index("sample")
+    with one_thread():
+        parts = [_search(run, group, said, prepared), _evaluate(store, run, group, prepared)]
+    if len(kept_states(run)):
+        parts.append(_ends(run, group, prepared))
+    for part in parts:
+        frame = frame.join(part)
+    return frame.reset_index()
+
+
+def stored_noise(run: Run, trajectories: Trajectories) -> Array:
+    """x(0) as it is stored, of ``STATES`` samples, (n, D)."""
+    return _rows(trajectories.group()["x"].oindex[spread(run.n_samples, STATES), 0])  # type: ignore[union-attr]
+
+
+def endpoints(trajectories: Trajectories, which: NDArray[np.int64]) -> NDArray[np.float32]:
+    """x(1) of the samples named, (n, D), as it is stored."""
+    x1 = np.asarray(trajectories.group()["x1"].oindex[which])  # type: ignore[union-attr]
+    return x1.reshape(len(which), -1)
+
+
+def _endpoints(run: Run, group: object, said: pd.DataFrame, prepared: Prepared, which: NDArray) -> pd.DataFrame:
+    """Where no state is kept, x(1) and the displacement still tell the noise."""
+    noise, x1 = _noise(run, which, prepared), _rows(group["x1"].oindex[which])  # type: ignore[index]
+    here = said.reindex(which)
+    displacement, norm = np.linalg.norm(x1 - noise, axis=1), np.linalg.norm(x1, axis=1)
+    gap = np.abs(displacement - here["displacement"].to_numpy()) / (norm + displacement)
+    return pd.DataFrame({
         "sample": which,
-        "displacement_gap": never_nan(np.abs(displacement - said["displacement"].to_numpy()) / scale),
-        "norm_gap": relative_gap(np.linalg.norm(x1, axis=1), said["norm"]),
-        "nearest_gap": relative_gap(np.linalg.norm(x1 - nearest, axis=1), said["d1"]),
+        "displacement_gap": never_nan(gap),
+        "norm_gap": relative_gap(norm, here["norm"]),
+        "d1_gap": relative_gap(np.linalg.norm(x1 - _points(prepared, here["nearest"]), axis=1), here["d1"]),
     })  # fmt: skip
-    if kept := len(kept_states(run)):
-        x0, end = (_rows(group["x"].oindex[which, state]) for state in (0, kept - 1))  # type: ignore[union-attr]
-        frame["noise_gap"] = never_nan(np.abs(x0 - noise).max(axis=1))
-        frame["end_gap"] = never_nan(np.abs(end - x1).max(axis=1))
-        noise = x0
-    return frame.assign(**normality(noise.ravel()))
 
 
-def normality(values: Array) -> dict[str, float]:
-    """p-values of independent N(0, 1) values' mean, variance and distribution (Kolmogorov–Smirnov); 0 for NaN."""
-    from scipy import stats
+def _ends(run: Run, group: object, prepared: Prepared) -> pd.DataFrame:
+    """Of the stored states, the first and the last."""
+    which = spread(run.n_samples, STATES)
+    x, last = group["x"], len(kept_states(run)) - 1  # type: ignore[index]
+    first, end = (_rows(x.oindex[which, state]) for state in (0, last))
+    x1 = _rows(group["x1"].oindex[which])  # type: ignore[index]
+    noise_gap = never_nan(np.abs(first - _noise(run, which, prepared)).max(axis=1))
+    end_gap = never_nan(np.abs(end - x1).max(axis=1))
+    return pd.DataFrame({"noise_gap": noise_gap, "end_gap": end_gap}, index=which)
 
-    if not np.isfinite(values).all():
-        return {"mean_p": 0.0, "variance_p": 0.0, "ks_p": 0.0}
-    n = values.size
-    chi2 = stats.chi2(n).cdf(np.square(values).sum())
-    return {
-        "mean_p": float(2 * stats.norm.sf(abs(values.mean()) * np.sqrt(n))),
-        "variance_p": float(2 * min(chi2, 1 - chi2)),
-        "ks_p": float(stats.kstest(values, "norm").pvalue),
-    }
+
+def _search(run: Run, group: object, said: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
+    """d1 and d2, searched for again among all training points."""
+    which = spread(run.n_samples, NEAREST)
+    x1 = np.asarray(group["x1"].oindex[which]).reshape(len(which), -1)  # type: ignore[index]
+    here = said.reindex(which)
+    finite = torch.from_numpy(np.nan_to_num(x1))
+    found = nearest(finite, torch.from_numpy(prepared.points), 2).distance.numpy()
+    gaps = [relative_gap(here[name], found[:, i]) for i, name in enumerate(("d1", "d2"))]
+    gap = np.where(np.isfinite(x1).all(axis=1), np.maximum(*gaps), np.inf)
+    return pd.DataFrame({"nearest_gap": gap}, index=which)
+
+
+def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.DataFrame:
+    """The run's own field at the seed's noise, and at the stored state nearest to t = ½, against the powers stored."""
+    which = spread(run.n_samples, EVALUATED)
+    labels = torch.from_numpy(labels_of(run, prepared)[which]) if run.conditional else None
+    field, power = field_of(store, run, prepared), group["power"]  # type: ignore[index]
+
+    def gap(x: Array, t: float, step: int) -> Array:
+        """Relative to the power, and to the mean power where that is larger, so that resting particles may differ."""
+        velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)), t, labels).velocity.to(torch.float64)
+        again = torch.linalg.vecdot(velocity, velocity).cpu().numpy()
+        stored = np.asarray(power.oindex[which, step], dtype=np.float64)
+        scale = np.maximum(again, again.mean())
+        found = np.abs(stored - again) / np.where(scale > 0, scale, 1.0)
+        return never_nan(np.where(np.isfinite(x).all(axis=1), found, np.inf))
+
+    columns = {"start_power_gap": gap(_noise(run, which, prepared), 0.0, 0)}
+    times = np.asarray(group["t_step"][:])  # type: ignore[index]
+    inside = [(k, int(i)) for k, i in enumerate(kept_states(run)) if 0 < i < run.steps]
+    if inside:
+        state, step = min(inside, key=lambda pair: abs(times[pair[1]] - 0.5))
+        x = _rows(group["x"].oindex[which, state])  # type: ignore[index]
+        columns["midway_power_gap"] = gap(x, float(times[step]), step)
+    return pd.DataFrame(columns, index=which)
+
+
+def _noise(run: Run, which: NDArray, prepared: Prepared) -> Array:
+    return np.concatenate([initial_noise(run.seed, int(i), int(i) + 1, prepared.dim) for i in which])
 
 
 def _rows(values: object) -> Array:

@@ -63,8 +63,8 @@ def _summary(run: Run, steps: pd.DataFrame) -> pd.DataFrame:
         "before_split": np.where(times[step + 1] <= run.energy_split, steps["energy"], 0.0),
         "begun_before_split": np.where(times[step] < run.energy_split, steps["energy"], 0.0),
         "peak_power": effective,
-        "min_power": power,
-        "smallest_rise": steps.groupby("sample", sort=False)["cumulative_kpe"].diff().fillna(0.0),
+        "smallest_power": power,
+        "largest_fall": -steps.groupby("sample", sort=False)["cumulative_kpe"].diff().fillna(0.0),
         "last": steps["cumulative_kpe"],
         "posterior_low": posterior,
         "posterior_high": posterior,
@@ -78,7 +78,7 @@ def _summary(run: Run, steps: pd.DataFrame) -> pd.DataFrame:
     sums += ["before_split", "begun_before_split", "posterior_given", "entropy_given", "density_given"]
     how = {
         **dict.fromkeys(sums, "sum"), "last": "last",
-        **dict.fromkeys(["grid_gap", "peak_power", "posterior_high", "entropy_high"], "max"),
-        **dict.fromkeys(["min_power", "smallest_rise", "posterior_low", "entropy_low"], "min"),
+        **dict.fromkeys(["grid_gap", "peak_power", "largest_fall", "posterior_high", "entropy_high"], "max"),
+        **dict.fromkeys(["smallest_power", "posterior_low", "entropy_low"], "min"),
     }  # fmt: skip
     return columns.groupby("sample", as_index=False).agg(how)

@@ -8,6 +8,9 @@ import pandas as pd
 from kpe_core.study.runs import Run
 from tasks.quality.rules import Rule
 
+SHOWN = 5
+"""Failing rows named in a sentence."""
+
 
 def check_row(run: Run, name: str, rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> dict[str, Any]:
     """A row of the checks table from a validation result; ``keys`` are the columns that name a row of the frame."""
@@ -19,7 +22,21 @@ def check_row(run: Run, name: str, rule: Rule, result: Any, frame: pd.DataFrame,
         "observed": _observed(rule, result, frame, keys),
         "threshold": rule.threshold,
         "severity": rule.severity,
+        "failed": _failed(result),
+        "rows": [" ".join(_short(row[key]) for key in keys) for row in _indices(result)],
     }
+
+
+def _failed(result: Any) -> int | None:
+    """How many rows failed; None where it was not rows that were asked."""
+    if result.success or "unexpected_count" not in result.result:
+        return None
+    return int(result.result["unexpected_count"])
+
+
+def _indices(result: Any) -> list[dict[str, Any]]:
+    """The first failing rows, by their keys and the value that failed."""
+    return [] if result.success else result.result.get("partial_unexpected_index_list") or []
 
 
 def _observed(rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> str:
@@ -35,7 +52,7 @@ def _observed(rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> 
         return _extent(frame[column]) if column is not None else f"all {found['element_count']} rows"
     unit = keys[0] if keys == ["sample"] else "row"
     count = f"{found['unexpected_count']} of {found['element_count']} {unit}s"
-    named = [_name(row, column, keys) for row in found.get("partial_unexpected_index_list", [])]
+    named = [_name(row, column, keys) for row in _indices(result)[:SHOWN]]
     if not named:
         return f"{count} beyond"
     return f"{count}: {', '.join(named)}{', …' if found['unexpected_count'] > len(named) else ''}"

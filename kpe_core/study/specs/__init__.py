@@ -18,6 +18,7 @@ from kpe_core.study.specs.measure import (
     TrueDensity,
 )
 from kpe_core.study.specs.networks import MLPField, NetworkField, TrainingSpec, UNetField
+from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import Classes, SamplingSpec, SolverName, StatesSpec, evaluations_per_step
 from kpe_core.study.specs.shaping import ShapingSpec
 from kpe_core.study.specs.study import Experiment, Study
@@ -30,6 +31,7 @@ __all__ = [
     "DataSpec",
     "DensitySpec",
     "ExactField",
+    "ExpectationSpec",
     "Experiment",
     "FieldSpec",
     "FormulaBridge",

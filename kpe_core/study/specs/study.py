@@ -9,6 +9,7 @@ from kpe_core.study.specs.data import DataSpec
 from kpe_core.study.specs.fields import ExactField, FieldSpec
 from kpe_core.study.specs.measure import MeasureSpec
 from kpe_core.study.specs.networks import NetworkField
+from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import SamplingSpec
 
 
@@ -51,6 +52,8 @@ class Study(Spec):
     name: Name
     title: str = ""
     experiments: Annotated[tuple[Experiment, ...], Field(min_length=1)]
+    quality: tuple[ExpectationSpec, ...] = ()
+    """What is expected of the runs beyond what always is; no part of their identity."""
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:

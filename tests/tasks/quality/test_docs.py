@@ -19,7 +19,7 @@ def test_index_names_runs_and_leads_to_pages_that_load_nothing(bench: Callable[.
     assert "<strong>exact</strong>" in index
     assert "1 checked, 1 quarantined" in index
     links = re.findall(r'href="([^"]+)"', index)
-    assert len(links) == 7
+    assert len(links) == 8
     for link in links:
         page = b.store.read(f"quality/docs/{link}").decode()
         assert not re.search(r"<script|<link|https?://", page)
@@ -36,7 +36,7 @@ def test_checking_again_replaces_pages(bench: Callable[..., Bench]) -> None:
     assert b.store.list(f"quality/docs/runs/{b.run.run_id}") == sorted(
         [
             "summary.json",
-            *(f"{s}.html" for s in ("samples", "steps", "densities", "states", "scores", "theory", "shards")),
+            *(f"{s}.html" for s in ("samples", "steps", "densities", "states", "noise", "scores", "theory", "shards")),
         ]
     )
     assert b.store.read("quality/docs/index.html").decode().count("<tr>") == 2

@@ -126,7 +126,10 @@ def test_wrong_noise_is_seen_even_where_no_state_is_stored(tmp_path: Path, monke
     store = Store.create_or_open(str(tmp_path))
     run = make_run(store, "wrong-seed", sampling={"states": {"keep": "none"}})
     failed = judge(store, [run], "test")[run.run_id]
-    assert [text.split(", but ")[0] for text in failed] == ["states: x(1) lies one displacement from the seed's noise"]
+    assert [text.split(", but ")[0] for text in failed] == [
+        "states: x(1) lies one displacement from the seed's noise",
+        "states: power at t = 0 is that of the run's field, at the seed's noise and for the class asked for",
+    ]
 
 
 # -- again and again -------------------------------------------------------------------------------------------------
