@@ -27,6 +27,7 @@ StoreUrl = Annotated[str, typer.Option("--store", envvar="KPE_STORE", help="fold
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="override a value: a.b=c; lists by number, name or *")
 ]
+RunId = Annotated[str, typer.Argument(help="a run's id or its beginning")]
 ShardSize = Annotated[int, typer.Option("--shard-size", min=1, help="samples per task; does not change any number")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="local worker processes; default: one a core")]
 
@@ -153,6 +154,43 @@ def docs_sql() -> None:
     from kpe_core.catalog.documentation import write
 
     print(write())
+
+
+quality = typer.Typer(help="Runs in quarantine: list them, show their checks, accept one for a reason.")
+app.add_typer(quality, name="quality")
+
+
+@quality.callback(invoke_without_command=True)
+def quality_list(context: typer.Context, store: StoreUrl = "store") -> None:
+    """List the runs in quarantine, the expectations that failed and the rows."""
+    from flows.commands.quality import list_quarantined
+
+    if context.invoked_subcommand is None:
+        list_quarantined(store)
+    elif getattr(context.get_parameter_source("store"), "name", "") == "COMMANDLINE":
+        raise UserError(f"--store goes after the command: kpe quality {context.invoked_subcommand} RUN --store {store}")
+
+
+@quality.command("show")
+def quality_show(
+    run_id: RunId, store: StoreUrl = "store", csv: Annotated[bool, typer.Option("--csv", help="print CSV")] = False
+) -> None:
+    """Show everything that was checked of a run, what failed first."""
+    from flows.commands.quality import show_checks
+
+    show_checks(store, run_id, csv)
+
+
+@quality.command("accept")
+def quality_accept(
+    run_id: RunId,
+    reason: Annotated[str, typer.Option("--reason", help="what is wrong with the run, and why that does not matter")],
+    store: StoreUrl = "store",
+) -> None:
+    """Make a quarantined run visible; its manifest keeps who accepted what, when and why."""
+    from flows.commands.quality import accept_run
+
+    accept_run(store, run_id, reason)
 
 
 @app.command()

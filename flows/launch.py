@@ -10,6 +10,7 @@ from kpe_core.stages.requirements import require_possible
 from kpe_core.store.store import Store
 from kpe_core.study.runs import cells
 from kpe_core.study.specs import Study
+from tasks.quality.expectations import require_valid
 
 
 @contextlib.contextmanager
@@ -19,10 +20,11 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
     Raises
     ------
     UserError
-        when the study asks of its data what they cannot give, the store cannot be used, or another run holds it.
+        when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be used, or another run holds it.
     """
     for cell in cells(study):
         require_possible(cell)
+    require_valid(study.quality)
     store = Store.create_or_open(store_url)
     with store.lock(f"study-{study.name}", wait=False) as free:
         if not free:

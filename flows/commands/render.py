@@ -11,8 +11,8 @@ from rich.table import Table
 MOST_ROWS = 50
 
 
-def show(table: pa.Table, csv: bool) -> None:
-    """As CSV, whole; or as a table of at most MOST_ROWS rows."""
+def show(table: pa.Table, csv: bool, at_most: int = MOST_ROWS) -> None:
+    """As CSV, whole; or as a table of at most so many rows."""
     if csv:
         pa.csv.write_csv(table, sys.stdout.buffer)
         return
@@ -20,12 +20,12 @@ def show(table: pa.Table, csv: bool) -> None:
     for field in table.schema:
         numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
         grid.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.slice(0, MOST_ROWS).to_pylist():
+    for row in table.slice(0, at_most).to_pylist():
         grid.add_row(*(_cell(value) for value in row.values()))
     out = console()
     out.print(grid)
-    if table.num_rows > MOST_ROWS:
-        out.print(f"{MOST_ROWS} of {table.num_rows:,} rows; --csv prints all")
+    if table.num_rows > at_most:
+        out.print(f"{at_most} of {table.num_rows:,} rows; --csv prints all")
 
 
 def _cell(value: object) -> str:

@@ -13,7 +13,7 @@ from kpe_core.report.files import ReportFiles
 from kpe_core.stages.requirements import standing
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
-from tasks.quality.gate import docs_index
+from tasks.quality.docs import docs_index
 
 
 def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, workers: int | None) -> int:

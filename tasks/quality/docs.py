@@ -17,6 +17,11 @@ Checks = list[dict[str, Any]]
 FOLDER = "quality/docs"
 
 
+def docs_index(store: Store) -> str:
+    """Where the Data Docs begin, in the file system's own spelling."""
+    return store.path(FOLDER, "index.html")
+
+
 class Pages:
     """Validation results as Great Expectations shows them, made self-contained. Holds its compiled templates."""
 

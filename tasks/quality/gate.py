@@ -9,7 +9,7 @@ from typing import Any
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import ExpectationSpec
-from tasks.quality.docs import FOLDER, Pages, publish, publish_index
+from tasks.quality.docs import Pages, publish, publish_index
 from tasks.quality.expectations import great_expectations, suite
 from tasks.quality.frames import evidence
 from tasks.quality.load import suites
@@ -25,7 +25,7 @@ def check_runs(
 ) -> dict[str, list[dict[str, Any]]]:
     """Check each run, also by what its study expects beside; by run id, its rows of the checks table.
 
-    Data Docs are published at ``docs_index``.
+    Data Docs are published at ``docs_index`` of docs.py.
 
     Raises
     ------
@@ -42,11 +42,6 @@ def check_runs(
         found[run.run_id] = rows
     publish_index(store)
     return found
-
-
-def docs_index(store: Store) -> str:
-    """Where the Data Docs begin, in the file system's own spelling."""
-    return store.path(FOLDER, "index.html")
 
 
 class _Validator:

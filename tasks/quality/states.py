@@ -13,17 +13,18 @@ from kpe_core.stages.resolve import field_of
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories, kept_states
 from kpe_core.study.runs import Run
+from kpe_core.study.specs import ExactField
 from kpe_core.threads import one_thread
 from tasks.quality.gaps import never_nan, relative_gap
 
 ENDPOINTS = 20_000
-"""Samples whose endpoint is looked at, spread evenly over the run and so over its shards."""
-STATES = 256
-"""Of those, whose stored states are."""
-NEAREST = 64
-"""Of which the nearest training points are searched for again."""
-EVALUATED = 32
-"""At which the field is evaluated again."""
+"""Samples looked at at all, spread evenly over the run and so over its shards."""
+LEAST = 64
+"""Of those, the fewest that the dearer questions are asked of; all of them where that costs no more than …"""
+OPERATIONS, BYTES = 2e10, 256e6
+"""… this many operations, a second or so, or this many bytes of states read."""
+NOISE = 256
+"""Samples whose noise is tested for looking like noise."""
 BLOCK = 1000
 """Endpoints in memory at once."""
 
@@ -35,6 +36,11 @@ def spread(n_samples: int, at_most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n_samples - 1, min(n_samples, at_most)).round().astype(np.int64))
 
 
+def affordable(run: Run, cost: float, budget: float) -> NDArray[np.int64]:
+    """As many samples as the budget allows at ``cost`` each, spread evenly."""
+    return spread(run.n_samples, int(min(ENDPOINTS, max(LEAST, budget // cost))))
+
+
 def states_frame(
     store: Store, run: Run, trajectories: Trajectories, samples: pd.DataFrame, prepared: Prepared
 ) -> pd.DataFrame:
@@ -42,20 +48,20 @@ def states_frame(
     group = trajectories.group()
     said = samples.drop_duplicates("sample").set_index("sample")
     which = spread(run.n_samples, ENDPOINTS)
-    blocks = [which[start : start + BLOCK] for start in range(0, len(which), BLOCK)]
-    frame = pd.concat([_endpoints(run, group, said, prepared, block) for block in blocks]).set_index("sample")
+    frame = pd.concat([_endpoints(run, group, said, prepared, block) for block in _blocks(which)])
     with one_thread():
         parts = [_search(run, group, said, prepared), _evaluate(store, run, group, prepared)]
-    if len(kept_states(run)):
-        parts.append(_ends(run, group, prepared))
+    if kept := len(kept_states(run)):
+        which = affordable(run, 4 * prepared.dim * kept, BYTES)
+        parts.append(pd.concat([_ends(run, group, prepared, block) for block in _blocks(which)]))
     for part in parts:
         frame = frame.join(part)
-    return frame.reset_index()
+    return frame.reset_index(names="sample")
 
 
 def stored_noise(run: Run, trajectories: Trajectories) -> Array:
-    """x(0) as it is stored, of ``STATES`` samples, (n, D)."""
-    return _rows(trajectories.group()["x"].oindex[spread(run.n_samples, STATES), 0])  # type: ignore[union-attr]
+    """x(0) as it is stored, of ``NOISE`` samples, (n, D)."""
+    return _rows(trajectories.group()["x"].oindex[spread(run.n_samples, NOISE), 0])  # type: ignore[union-attr]
 
 
 def endpoints(trajectories: Trajectories, which: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -71,16 +77,14 @@ def _endpoints(run: Run, group: object, said: pd.DataFrame, prepared: Prepared, 
     displacement, norm = np.linalg.norm(x1 - noise, axis=1), np.linalg.norm(x1, axis=1)
     gap = np.abs(displacement - here["displacement"].to_numpy()) / (norm + displacement)
     return pd.DataFrame({
-        "sample": which,
         "displacement_gap": never_nan(gap),
         "norm_gap": relative_gap(norm, here["norm"]),
         "d1_gap": relative_gap(np.linalg.norm(x1 - _points(prepared, here["nearest"]), axis=1), here["d1"]),
-    })  # fmt: skip
+    }, index=which)  # fmt: skip
 
 
-def _ends(run: Run, group: object, prepared: Prepared) -> pd.DataFrame:
+def _ends(run: Run, group: object, prepared: Prepared, which: NDArray) -> pd.DataFrame:
     """Of the stored states, the first and the last."""
-    which = spread(run.n_samples, STATES)
     x, last = group["x"], len(kept_states(run)) - 1  # type: ignore[index]
     first, end = (_rows(x.oindex[which, state]) for state in (0, last))
     x1 = _rows(group["x1"].oindex[which])  # type: ignore[index]
@@ -91,7 +95,7 @@ def _ends(run: Run, group: object, prepared: Prepared) -> pd.DataFrame:
 
 def _search(run: Run, group: object, said: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
     """d1 and d2, searched for again among all training points."""
-    which = spread(run.n_samples, NEAREST)
+    which = affordable(run, 2.0 * prepared.n_points * prepared.dim, OPERATIONS)
     x1 = np.asarray(group["x1"].oindex[which]).reshape(len(which), -1)  # type: ignore[index]
     here = said.reindex(which)
     finite = torch.from_numpy(np.nan_to_num(x1))
@@ -103,16 +107,19 @@ def _search(run: Run, group: object, said: pd.DataFrame, prepared: Prepared) -> 
 
 def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.DataFrame:
     """The run's own field at the seed's noise, and at the stored state nearest to t = ½, against the powers stored."""
-    which = spread(run.n_samples, EVALUATED)
+    if isinstance(run.field, ExactField):
+        which = affordable(run, 8.0 * prepared.n_points * prepared.dim, OPERATIONS)
+    else:
+        which = spread(run.n_samples, LEAST)
     labels = torch.from_numpy(labels_of(run, prepared)[which]) if run.conditional else None
     field, power = field_of(store, run, prepared), group["power"]  # type: ignore[index]
 
     def gap(x: Array, t: float, step: int) -> Array:
-        """Relative to the power, and to the mean power where that is larger, so that resting particles may differ."""
+        """Relative to the power, and to 1 % of the mean power where that is more, so that resting particles may differ."""
         velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)), t, labels).velocity.to(torch.float64)
         again = torch.linalg.vecdot(velocity, velocity).cpu().numpy()
         stored = np.asarray(power.oindex[which, step], dtype=np.float64)
-        scale = np.maximum(again, again.mean())
+        scale = np.maximum(again, 0.01 * again.mean())
         found = np.abs(stored - again) / np.where(scale > 0, scale, 1.0)
         return never_nan(np.where(np.isfinite(x).all(axis=1), found, np.inf))
 
@@ -124,6 +131,10 @@ def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.D
         x = _rows(group["x"].oindex[which, state])  # type: ignore[index]
         columns["midway_power_gap"] = gap(x, float(times[step]), step)
     return pd.DataFrame(columns, index=which)
+
+
+def _blocks(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [which[start : start + BLOCK] for start in range(0, len(which), BLOCK)]
 
 
 def _noise(run: Run, which: NDArray, prepared: Prepared) -> Array:

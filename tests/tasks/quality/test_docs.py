@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable
 
-from tasks.quality.docs import index_page, self_contained
-from tasks.quality.gate import docs_index
+from tasks.quality.docs import docs_index, index_page, self_contained
 from tasks.quality.judge import judge
 from tests.tasks.quality.bench import Bench
 from tests.tasks.quality.faults import nan_kpe

@@ -82,6 +82,14 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
         "samples: early and late energy add up to kpe, but 1 of 50 samples: 7",
         "scores: f_mem and mean kpe are those of the samples, but 1 of 4 rows: kpe",
     ]),
+    (faults.every_energy_off_by_one_percent, "exact", [
+        "steps: kpe is the sum over the steps, but 50 of 50 samples: 0 (0.00990099), 1 (",
+    ]),
+    (faults.every_power_off_by_one_percent, "exact", [
+        "states: power at t = 0 is that of the run's field, at the seed's noise and for the class asked for, "
+        "but 50 of 50 samples: 0 (0.0",
+        "states: power midway is that of the run's field at the stored state, but 50 of 50 samples: 0 (0.0",
+    ]),
     (faults.too_little_energy, "exact", [
         "samples: kpe is at least half the squared displacement, but 1 of 50 samples: 7",
     ]),
@@ -91,6 +99,35 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
         "samples: the classes are asked for in turn, but 1 of 50 samples: 7 (False)",
     ]),
     (faults.label_out_of_range, "exact", ["samples: nothing was asked for by class, but 1 of 50 samples: 7 (99)"]),
+    (faults.labels_swapped, "conditional", [
+        "samples: the classes are asked for in turn, but 2 of 50 samples: 7 (False), 8 (False)",
+    ]),
+    (faults.trajectory_labels_swapped, "conditional", [
+        "samples: the trajectories' labels are the classes asked for, but 2 of 50 samples: 7 (False), 8 (False)",
+    ]),
+    (faults.asked_for_another_class, "conditional", [
+        "states: power at t = 0 is that of the run's field, at the seed's noise and for the class asked for, "
+        "but 2 of 50 samples: 7 (",
+    ]),
+    (faults.trajectory_of_another_run, "exact", [
+        "states: the last stored state is x(1), but 1 of 50 samples: 7 (",
+    ]),
+    (faults.everything_of_another_run, "exact", [
+        "states: power at t = 0 is that of the run's field, at the seed's noise and for the class asked for, "
+        "but 1 of 50 samples: 7 (",
+    ]),
+    (faults.wrong_d1, "exact", [
+        "states: d1 is the distance to the training point named nearest, but 1 of 50 samples: 7 (0.001001",
+        "states: d1 and d2 are the two smallest distances to training points, but 1 of 50 samples: 7 (0.001)",
+    ]),
+    (faults.second_nearest_for_nearest, "exact", [
+        "states: d1 and d2 are the two smallest distances to training points, but 1 of 50 samples: 7 (",
+    ]),
+    (faults.weight_above_one, "exact", ["steps: posterior weights are at most 1, but 1 of 50 samples: 7 (1.2)"]),
+    (faults.density_of_another_data_set, "exact", [
+        "densities: log densities are those under the run's own training points, "
+        "but 1 of 150 rows: 7 data knn(k=5) (",
+    ]),
     (faults.density_of_nobody, "exact", [
         "densities: densities belong to samples that exist, but 1 of 150 rows: 50 data knn(k=5)",
     ]),
