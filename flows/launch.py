@@ -20,7 +20,8 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
     Raises
     ------
     UserError
-        when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be used, or another run holds it.
+        when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be
+        used, or another run holds it.
     """
     for cell in cells(study):
         require_possible(cell)

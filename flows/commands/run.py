@@ -56,15 +56,18 @@ def conclusion(study: Study, store: Store, seconds: float) -> None:
 
 
 def _warnings(store: Store, study: Study) -> str:
-    """How many expectations failed as warnings, and in which runs."""
+    """How many expectations failed as warnings, in which runs, and which runs were accepted in spite of errors."""
     sql = """
-        SELECT m.run_label, count(*) AS n FROM checks JOIN study_runs m USING (run)
+        SELECT m.run_label, count(*) FILTER (severity = 'warning') AS n, count(c.accepted) > 0 AS accepted
+        FROM checks c JOIN study_runs m USING (run)
         WHERE m.study = $study AND NOT success GROUP BY m.position, m.run_label ORDER BY m.position"""
     with Catalog(store) as catalog:
         found = catalog.query(sql, study=study.name).to_pylist()
-    if not found:
-        return "   (no warnings)"
-    return f"   ({sum(row['n'] for row in found)} warnings: {', '.join(row['run_label'] for row in found)})"
+    warned = [row["run_label"] for row in found if row["n"]]
+    accepted = [row["run_label"] for row in found if row["accepted"]]
+    told = f"{sum(row['n'] for row in found)} warnings: {', '.join(warned)}" if warned else "no warnings"
+    passed = f"; accepted with errors: {', '.join(accepted)}" if accepted else ""
+    return f"   ({told}{passed})"
 
 
 def say(text: str) -> None:

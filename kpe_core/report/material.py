@@ -56,7 +56,7 @@ FROM checks JOIN study_runs m USING (run) WHERE m.study = $study GROUP BY suite 
 """
 
 FAILED_CHECKS = """
-SELECT m.run_label, suite, expectation, observed, threshold, severity
+SELECT m.run_label, suite, expectation, observed, threshold, severity, checks.accepted
 FROM checks JOIN study_runs m USING (run) WHERE m.study = $study AND NOT success
 ORDER BY severity, m.position, suite, expectation
 """

@@ -1,5 +1,6 @@
 """Expectations of one run: those whose conditions it meets, with its own numbers in place of the facts' names."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ def applies(when: dict[str, Any], facts: Facts) -> bool:
 
 def _rule(spec: ExpectationSpec, facts: Facts) -> Rule:
     kwargs = {name: _filled(value, facts) for name, value in spec.args.items()}
-    threshold = _in_words(spec.allowed, facts) if spec.allowed else _threshold(kwargs)
+    threshold = _in_words(spec.allowed, facts) if spec.allowed else _threshold(spec.expectation, kwargs)
     return Rule(spec.means, spec.expectation, kwargs, threshold, spec.severity)
 
 
@@ -53,9 +54,11 @@ def _in_words(text: str, facts: Facts) -> str:
     return text
 
 
-def _threshold(kwargs: dict[str, Any]) -> str:
+def _threshold(name: str, kwargs: dict[str, Any]) -> str:
     """What the arguments allow, as people write it."""
-    column = kwargs.get("column", "value")
+    column = kwargs.get("column", "rows")
+    if of_all := re.fullmatch(r"expect_column_(mean|median|min|max|stdev|sum|unique_value_count)_to_be_between", name):
+        column = f"{of_all[1].replace('_', ' ')} of {column}"
     if "column_A" in kwargs:
         return f"{kwargs['column_B']} {'≤' if kwargs.get('or_equal') else '<'} {kwargs['column_A']}"
     if "min_value" in kwargs or "max_value" in kwargs:

@@ -8,6 +8,7 @@ import pandas as pd
 from kpe_core.study.runs import Run
 from tasks.quality.rules import Rule
 
+_OF_ROWS = ("expect_table_row_count_to_equal", "expect_table_row_count_to_be_between")
 SHOWN = 5
 """Failing rows named in a sentence."""
 
@@ -46,7 +47,7 @@ def _observed(rule: Rule, result: Any, frame: pd.DataFrame, keys: list[str]) -> 
     if "partial_missing_list" in found:
         return _set_difference(found)
     if "element_count" not in found:
-        return f"{found['observed_value']} rows"
+        return f"{_short(found.get('observed_value'))}{' rows' if rule.kind in _OF_ROWS else ''}"
     column = rule.kwargs.get("column")
     if not found["unexpected_count"]:
         return _extent(frame[column]) if column is not None else f"all {found['element_count']} rows"

@@ -37,7 +37,7 @@ def page(study: Study, **rows: Any) -> str:
         checks=[{"suite": "samples", "expectations": 3, "passed": 2, "warnings": 1, "errors": 0}],
         failed_checks=[
             {"run_label": HOSTILE, "suite": "samples", "expectation": HOSTILE, "observed": None, "threshold": "< 1"}
-            | {"severity": "warning"}
+            | {"severity": "error", "accepted": HOSTILE}
         ],
         provenance=[("git", HOSTILE)],
     )

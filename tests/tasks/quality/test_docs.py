@@ -43,7 +43,7 @@ def test_checking_again_replaces_pages(bench: Callable[..., Bench]) -> None:
 
 def test_names_are_escaped() -> None:
     suites = [{"suite": "samples", "expectations": 3, "error": ["a < b"], "warning": []}]
-    page = index_page([{"run": "0123", "label": "<i>", "suites": suites}])
+    page = index_page([{"run": "0123", "label": "<i>", "suites": suites, "accepted": None}])
     assert "&lt;i&gt;" in page
     assert "a &lt; b" in page
     assert "✗ 2/3" in page
