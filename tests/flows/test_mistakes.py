@@ -13,6 +13,7 @@ import pytest
 from flows.cli import main
 from kpe_core.identity import FORMAT_VERSION
 from kpe_core.store.store import Store
+from kpe_core.study.runs import Run
 
 Kpe = Callable[..., str]
 
@@ -150,6 +151,42 @@ def test_unknown_cluster(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
 
 def test_unknown_run(mistake: Kpe, tiny_store: Store) -> None:
     assert "no run 'feedbeef'" in mistake("verify", "feedbeef", "--store", tiny_store.url)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("show", "feedbeef"), "no run 'feedbeef'"),
+        (("accept", "feedbeef", "--reason", "why not"), "no run 'feedbeef'"),
+        (("accept", "{run}", "--reason", " "), "takes a reason"),
+        (("accept", "{run}", "--reason", "why not"), "is visible: it failed nothing"),
+        (("accept", "{run}"), "Missing option '--reason'"),
+    ],
+)
+def test_quality_commands(
+    mistake: Kpe, tiny_store: Store, tiny_runs: list[Run], args: tuple[str, ...], says: str
+) -> None:
+    filled = [arg.format(run=tiny_runs[0].run_id[:10]) for arg in args]
+    assert says in mistake("quality", *filled, "--store", tiny_store.url)
+
+
+def test_quality_of_a_store_that_is_not_there(mistake: Kpe, tmp_path: Path) -> None:
+    for args in ((), ("show", "a"), ("accept", "a", "--reason", "b")):
+        assert "no store at" in mistake("quality", *args, "--store", str(tmp_path / "s"))
+        assert not (tmp_path / "s").exists()
+
+
+def test_an_expectation_that_cannot_be_checked_is_refused_before_anything_runs(
+    mistake: Kpe, tiny_file: Path, tmp_path: Path
+) -> None:
+    def said(expectation: str) -> str:
+        return mistake("run", str(tiny_file), "--store", str(tmp_path / "s"), "--set", f"quality=[{expectation}]")
+
+    small = "table: samples, means: small energies, expectation: expect_column_values_to_be_between"
+    assert "did you mean 'kpe'?" in said(f"{{{small}, args: {{column: kpee, max_value: 1}}}}")
+    assert "did you mean 'max_value'?" in said(f"{{{small}, args: {{column: kpe, max_valu: 1}}}}")
+    assert "did you mean 'severity'?" in said(f"{{{small}, severety: warning}}")
+    assert not (tmp_path / "s").exists()
 
 
 def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:

@@ -1,16 +1,21 @@
 """When one run goes wrong, the others are finished, and the message says what happened."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from prefect.artifacts import Artifact
 
+import tasks.judge
 import tasks.sample
 import tasks.train
 from kpe_core.errors import NumericalTrouble, QualityFailed
 from kpe_core.stages import sample as stage
+from kpe_core.stages.accept import accept
+from kpe_core.stages.accept import quarantined as quarantines
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
@@ -87,6 +92,19 @@ def test_a_run_that_fails_its_checks_is_quarantined(
     assert quarantined == ["planar"]
     assert "planar" not in finished
     assert store.exists("studies/tiny/report.html"), "the runs that passed are reported"
+    artifact = Artifact.get("quarantine-tiny")
+    assert artifact is not None
+    rows = [row for row in json.loads(str(artifact.data)) if row["expectation"] == "kpe is the sum over the steps"]
+    assert [(row["run"], row["rows"], row["severity"]) for row in rows] == [("planar", ["7"], "error")]
+
+    (record,) = quarantines(store)
+    accept(store, record["run_id"], "a trial", "someone")
+    monkeypatch.setattr(tasks.judge, "judge_runs", lambda *_: pytest.fail("judged again"))
+    _, error, finished, quarantined = outcome(tiny, tmp_path)
+    assert (error, quarantined) == (None, [])
+    assert "planar" in finished
+    page = store.read("studies/tiny/report.html").decode()
+    assert "accepted: a trial" in page
 
 
 def _id(store: Store, run_id: str) -> str:

@@ -197,3 +197,11 @@ def test_recipes_are_of_spec_and_data() -> None:
     assert classifier_recipe(measure, "a") == classifier_recipe(same, "a")
     assert classifier_recipe(measure, "a") != classifier_recipe(measure, "b")
     assert classifier_recipe(MeasureSpec(classifier=ClassifierSpec(epochs=1)), "a") != classifier_recipe(measure, "a")
+
+
+def test_what_is_expected_of_runs_is_no_part_of_them() -> None:
+    experiment = {"name": "a", "data": {"name": "digits"}, "fields": {"kind": "exact"}}
+    expectation = {"table": "samples", "means": "small", "expectation": "expect_column_values_to_be_between"}
+    plain = Study.model_validate({"name": "s", "experiments": [experiment]})
+    more = Study.model_validate({"name": "s", "experiments": [experiment], "quality": [expectation]})
+    assert list(cells(plain)) == list(cells(more))
