@@ -20,6 +20,8 @@ analyses = typer.Typer(name="analyses", add_completion=False, rich_markup_mode=N
 app.add_typer(analyses)
 docs = typer.Typer(name="docs", help="Documentation generated from its sources.", no_args_is_help=True)
 app.add_typer(docs)
+quality = typer.Typer(name="quality", help="Runs in quarantine: list them, show their checks, accept one for a reason.")
+app.add_typer(quality)
 
 AnalysisName = Annotated[str, typer.Argument(help="as `kpe analyses` lists it")]
 StudyName = Annotated[str, typer.Argument(help="a study file, or the name of one in deployments/studies/")]
@@ -154,10 +156,6 @@ def docs_sql() -> None:
     from kpe_core.catalog.documentation import write
 
     print(write())
-
-
-quality = typer.Typer(help="Runs in quarantine: list them, show their checks, accept one for a reason.")
-app.add_typer(quality, name="quality")
 
 
 @quality.callback(invoke_without_command=True)

@@ -9,10 +9,10 @@ import torch
 from kpe_core.data.datasets import load
 from kpe_core.measure.density import fit
 from kpe_core.sampling.noise import initial_noise
+from kpe_core.stages.labels import labels_of
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.measure import measure_shard
 from kpe_core.stages.resolve import field_of
-from kpe_core.stages.labels import labels_of
 from kpe_core.stages.sample import Recorder
 from kpe_core.stages.tabulate import tabulate
 from kpe_core.store.trajectories import Trajectories

@@ -96,11 +96,11 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
     (faults.noise_of_another_seed, "exact", ["states: the stored x(0) is the seed's noise, but 2 of 50 samples: 7 ("]),
     (faults.label_out_of_range, "conditional", [
         "samples: labels are classes of the data set, but 1 of 50 samples: 7 (99)",
-        "samples: the classes are asked for in turn, but 1 of 50 samples: 7 (False)",
+        "samples: labels are the classes asked for, but 1 of 50 samples: 7 (False)",
     ]),
     (faults.label_out_of_range, "exact", ["samples: nothing was asked for by class, but 1 of 50 samples: 7 (99)"]),
     (faults.labels_swapped, "conditional", [
-        "samples: the classes are asked for in turn, but 2 of 50 samples: 7 (False), 8 (False)",
+        "samples: labels are the classes asked for, but 2 of 50 samples: 7 (False), 8 (False)",
     ]),
     (faults.trajectory_labels_swapped, "conditional", [
         "samples: the trajectories' labels are the classes asked for, but 2 of 50 samples: 7 (False), 8 (False)",
