@@ -11,6 +11,8 @@ import torch
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.network import NetworkVelocity, build
+from kpe_core.fields.pretrained.field import pretrained_field
+from kpe_core.fields.pretrained.layouts import weights_hash
 from kpe_core.fields.training import train
 from kpe_core.measure.density import fit
 from kpe_core.sampling.noise import initial_noise
@@ -19,7 +21,7 @@ from kpe_core.stages.requirements import require_possible
 from kpe_core.stages.resolve import exact_field
 from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, PER_STEP, Plan, kept_states, shard_size_for
 from kpe_core.study.runs import Cell, cells
-from kpe_core.study.specs import DataSpec, DensitySpec, ExactField, FieldSpec, NetworkField, Study
+from kpe_core.study.specs import DataSpec, DensitySpec, ExactField, FieldSpec, NetworkField, PretrainedField, Study
 from kpe_core.threads import one_thread
 
 TASK_SECONDS = 0.4
@@ -113,6 +115,8 @@ def _evaluation_seconds(data: DataSpec, field: FieldSpec, batch: int) -> float:
     velocity: VelocityField
     if isinstance(field, NetworkField):
         velocity = NetworkVelocity(build(field, prepared.shape, prepared.n_classes))
+    elif isinstance(field, PretrainedField):
+        velocity = pretrained_field(field, prepared.shape, weights_hash(field))
     else:
         velocity = exact_field(field, prepared)
     x = torch.from_numpy(initial_noise(0, 0, batch, prepared.dim))

@@ -9,6 +9,8 @@ import torch
 from kpe_core.data import planar
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
+from kpe_core.fields.pretrained.field import pretrained_field
+from kpe_core.fields.pretrained.layouts import weights_hash
 from kpe_core.measure.covariance import whitening
 from kpe_core.measure.density import estimator_name
 from kpe_core.stages.labels import class_numbers, labels_of
@@ -26,6 +28,7 @@ from kpe_core.study.specs import (
     KnnDensity,
     MeasureSpec,
     NetworkField,
+    PretrainedField,
     Study,
     TrueDensity,
     UNetField,
@@ -38,7 +41,7 @@ SMALLEST_LEVEL = 2
 
 
 def require_possible(cell: Cell) -> None:
-    """Load the cell's data and see whether what it asks of them can be had.
+    """Load the cell's data and its pretrained model, and see whether what it asks of them can be had.
 
     Raises
     ------
@@ -54,9 +57,11 @@ def require_possible(cell: Cell) -> None:
     if isinstance(cell.field, UNetField):
         _require_levels(cell, prepared, cell.field)
     class_numbers(cell.classes, prepared)
-    if cell.conditional:
+    if isinstance(cell.field, PretrainedField):
+        _require_model(cell, prepared, cell.field)
+    elif cell.conditional:
         _require_classes(cell, prepared)
-    elif cell.classes != "even":
+    if not cell.conditional and cell.classes != "even":
         raise UserError(
             f"{cell.experiment}.sampling.classes: this field is not asked by class; "
             "give the exact field `conditional: true`"
@@ -87,6 +92,18 @@ def _require_classes(cell: Cell, prepared: Prepared) -> None:
             f"{cell.experiment}.data: samples are asked for by class, and none of the {prepared.n_points} training points "
             f"is of class {', '.join(map(str, without))}; raise data.n_train"
         )
+
+
+def _require_model(cell: Cell, prepared: Prepared, field: PretrainedField) -> None:
+    if field.n_classes is not None and (highest := int(labels_of(cell, prepared).max())) >= field.n_classes:
+        raise UserError(
+            f"{cell.experiment}.fields: samples are asked for by class, up to {highest}, and the model has "
+            f"n_classes = {field.n_classes}; choose sampling.classes"
+        )
+    try:
+        pretrained_field(field, prepared.shape, weights_hash(field))
+    except UserError as error:
+        raise UserError(f"{cell.experiment}.fields: {error}") from None
 
 
 def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:

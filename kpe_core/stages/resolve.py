@@ -3,18 +3,21 @@
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.errors import UserError
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
 from kpe_core.fields.efm import ExactField
 from kpe_core.fields.guidance import Guided
 from kpe_core.fields.network import NetworkVelocity, restore
+from kpe_core.fields.pretrained.field import pretrained_field
+from kpe_core.fields.pretrained.layouts import weights_hash
 from kpe_core.measure.classifier import SmallClassifier
 from kpe_core.stages.labels import class_numbers
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, classifier_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import ExactField as ExactSpec
-from kpe_core.study.specs import NetworkField
+from kpe_core.study.specs import NetworkField, PretrainedField
 
 
 def resolve(store: Store, cell: Cell) -> Run | None:
@@ -23,7 +26,7 @@ def resolve(store: Store, cell: Cell) -> Run | None:
     Raises
     ------
     UserError
-        when the cell asks of its data what they cannot give.
+        when the cell asks of its data what they cannot give, or a pretrained model's files are missing.
     """
     prepared = load(cell.data)
     weights = classifier = None
@@ -32,6 +35,8 @@ def resolve(store: Store, cell: Cell) -> Run | None:
         if card is None:
             return None
         weights = card["sha256"]
+    if isinstance(cell.field, PretrainedField):
+        weights = weights_hash(cell.field)
     if cell.measure.classifier is not None:
         card = WeightsBox(store, classifier_recipe(cell.measure, prepared.split_fingerprint)).card()
         if card is None:
@@ -59,9 +64,20 @@ def field_of(store: Store, run: Run, prepared: Prepared) -> VelocityField:
     if isinstance(run.field, NetworkField):
         weights = network_box(store, run, run.fingerprint).load()
         field = NetworkVelocity(restore(run.field, prepared.shape, prepared.n_classes, weights))
+    elif isinstance(run.field, PretrainedField):
+        field = _pretrained(run, prepared)
     else:
         field = exact_field(run.field, prepared)
     return field if run.guidance == 1.0 else Guided(field, run.guidance)
+
+
+def _pretrained(run: Run, prepared: Prepared) -> VelocityField:
+    assert run.weights is not None
+    assert isinstance(run.field, PretrainedField)
+    try:
+        return pretrained_field(run.field, prepared.shape, run.weights)
+    except UserError as error:
+        raise UserError(f"run {run.label}: {error}") from None
 
 
 def exact_field(spec: ExactSpec, prepared: Prepared) -> ExactField:

@@ -12,6 +12,7 @@ from kpe_core.study.specs import (
     FieldSpec,
     MeasureSpec,
     NetworkField,
+    PretrainedField,
     ShapingSpec,
     SolverName,
     Spec,
@@ -62,7 +63,7 @@ class Run(Cell):
 
     fingerprint: str
     weights: str | None
-    """SHA-256 of the network's weights; None for the exact field."""
+    """SHA-256 of the network's weights, or of a pretrained model's files; None for the exact field."""
     classifier: str | None
     """SHA-256 of the classifier's weights; None without semantics."""
 
@@ -73,6 +74,8 @@ class Run(Cell):
             "seed", "energy_split", "batch", "states", "fingerprint", "weights",
         }  # fmt: skip
         said = {"data": self.data.identity()} | self.model_dump(mode="json", include=keep)
+        if isinstance(self.field, PretrainedField):
+            said["field"] = self.field.identity()
         # All classes in turn go without saying, as they did before there was a choice.
         return said if self.classes == "even" else said | {"classes": self.model_dump(mode="json")["classes"]}
 

@@ -18,12 +18,14 @@ from kpe_core.study.specs.measure import (
     TrueDensity,
 )
 from kpe_core.study.specs.networks import MLPField, NetworkField, TrainingSpec, UNetField
+from kpe_core.study.specs.pretrained import BetasSpec, PretrainedField
 from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import Classes, SamplingSpec, SolverName, StatesSpec, evaluations_per_step
 from kpe_core.study.specs.shaping import ShapingSpec
 from kpe_core.study.specs.study import Experiment, Study
 
 __all__ = [
+    "BetasSpec",
     "BridgeSpec",
     "Classes",
     "ClassifierSpec",
@@ -43,6 +45,7 @@ __all__ = [
     "NetworkField",
     "PolynomialBridge",
     "PrepareSpec",
+    "PretrainedField",
     "SamplingSpec",
     "ShapingSpec",
     "SolverName",

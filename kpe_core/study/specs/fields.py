@@ -7,6 +7,7 @@ from pydantic import Field
 from kpe_core.study.specs.base import Spec
 from kpe_core.study.specs.bridge import BridgeSpec, LinearBridge
 from kpe_core.study.specs.networks import MLPField, UNetField
+from kpe_core.study.specs.pretrained import PretrainedField
 
 
 class ExactField(Spec):
@@ -20,4 +21,4 @@ class ExactField(Spec):
     bridge: BridgeSpec = LinearBridge()
 
 
-FieldSpec = Annotated[ExactField | MLPField | UNetField, Field(discriminator="kind")]
+FieldSpec = Annotated[ExactField | MLPField | UNetField | PretrainedField, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ from kpe_core.study.specs.data import DataSpec
 from kpe_core.study.specs.fields import ExactField, FieldSpec
 from kpe_core.study.specs.measure import MeasureSpec
 from kpe_core.study.specs.networks import NetworkField
+from kpe_core.study.specs.pretrained import PretrainedField
 from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import SamplingSpec
 
@@ -35,6 +36,10 @@ class Experiment(Spec):
                 if isinstance(field, NetworkField) and field.label_dropout == 0.0:
                     raise ValueError(
                         "guidance needs a network that can do without a label: give it label_dropout, e.g. 0.1"
+                    )
+                if isinstance(field, PretrainedField) and field.null_label is None:
+                    raise ValueError(
+                        "guidance needs a model that can do without a class: give its n_classes and null_label"
                     )
         return self
 

@@ -1,0 +1,133 @@
+"""The layouts there are: what each needs, which files determine its numbers, and how it is loaded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from kpe_core.fields.pretrained import diffusers_folder, programs
+from kpe_core.fields.pretrained.authors_unet import HEADS, AuthorsUNet
+from kpe_core.fields.pretrained.conventions import Habits
+from kpe_core.fields.pretrained.files import fill, read_tensors, require_file, sha256_of, sha256_of_all
+from kpe_core.fields.pretrained.guided_unet import GuidedUNet
+from kpe_core.fields.pretrained.network import Network
+from kpe_core.study.specs.pretrained import PretrainedField
+
+Loader = Callable[[PretrainedField, torch.dtype], Network]
+
+
+def _authors_unet(spec: PretrainedField, dtype: torch.dtype) -> Network:
+    path = Path(spec.path)
+    tensors = read_tensors(path, spec.entry)
+    with torch.device("meta"):
+        network = AuthorsUNet({k: v.shape for k, v in tensors.items()}, spec.heads or HEADS)
+    habits = Habits(time_scale=network.times - 1.0, whole_times=True)
+    ready = _ready(network, tensors, path, dtype)
+    return Network(
+        lambda z, time, label: ready(z, time.long()),
+        habits, _count(ready), network.channels, network.divisor, takes_labels=False,
+    )  # fmt: skip
+
+
+def _torchcfm(spec: PretrainedField, dtype: torch.dtype) -> Network:
+    path = Path(spec.path)
+    tensors = read_tensors(path, spec.entry)
+    with torch.device("meta"):
+        network = GuidedUNet({k: v.shape for k, v in tensors.items()}, spec.heads, spec.head_channels)
+    ready = _ready(network, tensors, path, dtype)
+    return Network(
+        lambda z, time, label: ready(z, time, label),
+        Habits(), _count(ready), network.channels, network.divisor, network.labels,
+        takes_labels=network.labels is not None,
+    )  # fmt: skip
+
+
+def _ready(network: nn.Module, tensors: dict[str, Tensor], path: Path, dtype: torch.dtype) -> nn.Module:
+    fill(network, tensors, path)
+    return network.to(dtype).eval().requires_grad_(False)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@dataclass(frozen=True)
+class LayoutCard:
+    """A layout, as `kpe models` shows it."""
+
+    needs: str
+    conventions: str
+    runs_code: bool
+    load: Loader
+
+
+LAYOUTS: dict[str, LayoutCard] = {
+    "authors_unet": LayoutCard(
+        "a state_dict saved by the code of [BO]/[KE] (Model_<steps>, .pt, .safetensors)",
+        "velocity, whole times 0…999 from noise to data; [BO]'s own models: predicts: noise, betas: {}",
+        False,
+        _authors_unet,
+    ),
+    "torchcfm": LayoutCard(
+        "a checkpoint of torchcfm's CIFAR-10 example, or a state_dict of guided-diffusion's U-Net",
+        "velocity, times 0…1 from noise to data; entry ema_model where there is one",
+        False,
+        _torchcfm,
+    ),
+    "diffusers": LayoutCard(
+        "a folder: a pipeline (unet/ or transformer/, scheduler/, vae/) or one model (config.json, safetensors)",
+        "what scheduler/scheduler_config.json says; without one velocity, times 0…1 from noise to data",
+        False,
+        lambda spec, dtype: diffusers_folder.load(Path(spec.path), dtype),
+    ),
+    "exported": LayoutCard(
+        "a torch.export.save file (.pt2) of (x, t) or (x, t, label), its batch dynamic",
+        "velocity, times 0…1 from noise to data",
+        True,
+        lambda spec, dtype: programs.load_exported(Path(spec.path), dtype),
+    ),
+    "torchscript": LayoutCard(
+        "a torch.jit.save file of (x, t) or (x, t, label)",
+        "velocity, times 0…1 from noise to data",
+        True,
+        lambda spec, dtype: programs.load_torchscript(Path(spec.path), dtype),
+    ),
+    "function": LayoutCard(
+        "module:function or file.py:function of (x, t, label or None)",
+        "velocity, times 0…1 from noise to data; x as the data have it, t (B,)",
+        True,
+        lambda spec, dtype: programs.load_function(spec.path, dtype),
+    ),
+}
+
+
+def load(spec: PretrainedField) -> Network:
+    """The spec's model.
+
+    Raises
+    ------
+    UserError
+        when its files are missing, broken, unsafe, or of another layout.
+    """
+    if spec.layout != "function":
+        require_file(Path(spec.path), f"the model (layout {spec.layout})")
+    return LAYOUTS[spec.layout].load(spec, getattr(torch, spec.dtype))
+
+
+def weights_hash(spec: PretrainedField) -> str:
+    """SHA-256 of everything in files that determines the model's numbers; of a function, its module's source alone.
+
+    Raises
+    ------
+    UserError
+        when a file is missing; names it.
+    """
+    if spec.layout == "function":
+        return sha256_of(programs.source_of(spec.path))
+    path = require_file(Path(spec.path), f"the model (layout {spec.layout})")
+    if spec.layout != "diffusers":
+        return sha256_of(path)
+    vae = diffusers_folder.vae_folder(path, spec.vae)
+    return sha256_of_all(diffusers_folder.files_of(path, vae), path)
