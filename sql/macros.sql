@@ -23,7 +23,7 @@ CREATE MACRO average_rank(x, g) AS
 -- Which of bins equally filled bins of group g the value x lies in, 1 for the lowest; NULL for what is no number.
 -- Equal values share a bin, so that many ties leave some bins fuller than others, or empty.
 CREATE MACRO quantile_bin(x, bins, g) AS
-  floor((average_rank(x, g) - 0.5) * bins / count(*) FILTER (is_number(x)) OVER (PARTITION BY g))::BIGINT + 1;
+  floor((average_rank(x, g) - 0.5) * bins / count(CASE WHEN is_number(x) THEN 1 END) OVER (PARTITION BY g))::BIGINT + 1;
 
 -- Half the width of a normal 95 % interval, in standard errors.
 CREATE MACRO z95() AS

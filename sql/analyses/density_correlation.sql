@@ -17,16 +17,15 @@
 -- column given_both: partial ρ with both held fixed
 -- column within_class: mean of the classes' own ρ, weighted by size
 WITH own AS (
-  SELECT m.position, m.run_label, s.run, s.sample, s.class, s.kpe,
+  SELECT m.position, m.run_label, s.run, s.sample, s.class,
     average_rank(s.kpe, m.position) AS rx, average_rank(s.norm, m.position) AS rz,
-    average_rank(s.displacement, m.position) AS rw
+    average_rank(s.displacement, m.position) AS rw, average_rank(s.kpe, hash(m.position, s.class)) AS cx
   FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
 ),
 ranks AS (
-  SELECT position, run_label, space, estimator, parameter, class, rx, rz, rw,
-    average_rank(log_density, (position, space, estimator)) AS ry,
-    average_rank(kpe, (position, space, estimator, class)) AS cx,
-    average_rank(log_density, (position, space, estimator, class)) AS cy
+  SELECT position, run_label, space, estimator, parameter, class, rx, rz, rw, cx,
+    average_rank(log_density, hash(position, space, estimator)) AS ry,
+    average_rank(log_density, hash(position, space, estimator, class)) AS cy
   FROM densities JOIN own USING (run, sample)
 ),
 overall AS (

@@ -11,23 +11,24 @@
 -- column z: standard normal under no difference, corrected for ties and for continuity
 -- column p: two-sided, from the normal approximation
 WITH pairs AS (
-  SELECT m.position, m.run_label, d.space, d.estimator, s.kpe,
-    quantile_bin(d.log_density, $strata, (m.position, d.space, d.estimator)) AS stratum
+  SELECT m.position, m.run_label, d.space, d.estimator, s.kpe, hash(m.position, d.space, d.estimator) AS g,
+    quantile_bin(d.log_density, $strata, hash(m.position, d.space, d.estimator)) AS stratum
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study
 ),
 ends AS (
-  SELECT *, {position: position, space: space, estimator: estimator} AS g FROM pairs WHERE stratum IN (1, $strata)
+  SELECT * FROM pairs WHERE stratum IN (1, $strata)
 ),
 medians AS (
-  SELECT g, any_value(run_label) AS run_label, median(kpe) FILTER (stratum = 1) AS kpe_sparse,
-    median(kpe) FILTER (stratum > 1) AS kpe_dense
-  FROM ends GROUP BY g
+  SELECT g, position, run_label, space, estimator,
+    median(kpe) FILTER (stratum = 1)                    AS kpe_sparse,
+    median(kpe) FILTER (stratum > 1)                    AS kpe_dense
+  FROM ends GROUP BY ALL
 )
 SELECT
-  run_label, g.space, g.estimator,
+  run_label, space, estimator,
   n_first + n_other                                     AS n,
   kpe_sparse, kpe_dense, auc, z, p
 FROM mann_whitney(ends, kpe, stratum = 1, g) AS test JOIN medians ON g = per
 WHERE n_first > 0 AND n_other > 0
-ORDER BY g.position, g.space, g.estimator DESC;
+ORDER BY position, space, estimator DESC;

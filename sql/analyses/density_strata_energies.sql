@@ -14,7 +14,7 @@
 -- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
 WITH pairs AS (
   SELECT m.position, m.run_label, d.space, d.estimator, d.log_density, s.kpe, s.memorized,
-    quantile_bin(d.log_density, $strata, (m.position, d.space, d.estimator)) AS stratum
+    quantile_bin(d.log_density, $strata, hash(m.position, d.space, d.estimator)) AS stratum
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study
 )
@@ -23,9 +23,9 @@ SELECT
   count(*)                                              AS n,
   avg(log_density)                                      AS log_density,
   avg(kpe)                                              AS kpe,
-  quantile_cont(kpe, 0.25)                              AS kpe_25,
-  quantile_cont(kpe, 0.5)                               AS kpe_50,
-  quantile_cont(kpe, 0.75)                              AS kpe_75,
+  quantile_cont(kpe, [0.25, 0.5, 0.75])[1]              AS kpe_25,
+  quantile_cont(kpe, [0.25, 0.5, 0.75])[2]              AS kpe_50,
+  quantile_cont(kpe, [0.25, 0.5, 0.75])[3]              AS kpe_75,
   avg(memorized::INT)                                   AS f_mem,
   wilson_low(avg(memorized::INT), count(*))             AS f_mem_low,
   wilson_high(avg(memorized::INT), count(*))            AS f_mem_high

@@ -9,11 +9,14 @@
 -- column rho: Spearman's ρ of kpe and log density; NULL where one is constant
 -- column low, high: ends of its 95 % interval
 WITH pairs AS (
-  SELECT d.log_density, s.kpe, {position: m.position, run_label: m.run_label, space: d.space, estimator: d.estimator,
-    class: s.class} AS g
+  SELECT m.position, m.run_label, d.space, d.estimator, s.class, s.kpe, d.log_density,
+    hash(m.position, d.space, d.estimator, s.class) AS g
   FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
   WHERE m.study = $study
+),
+classes AS (
+  SELECT DISTINCT position, run_label, space, estimator, class, g FROM pairs
 )
-SELECT per.run_label, per.space, per.estimator, per.class, n, rho, low, high
-FROM spearman(pairs, kpe, log_density, g)
-ORDER BY per.position, per.space, per.estimator DESC, per.class;
+SELECT run_label, space, estimator, class, n, rho, low, high
+FROM spearman(pairs, kpe, log_density, g) JOIN classes ON g = per
+ORDER BY position, space, estimator DESC, class;

@@ -13,8 +13,8 @@ SELECT
   step,
   any_value(t)                                          AS t,
   avg(eta * eta * power)                                AS power,
-  quantile_cont(eta * eta * power, 0.1)                 AS power_low,
-  quantile_cont(eta * eta * power, 0.9)                 AS power_high,
+  quantile_cont(eta * eta * power, [0.1, 0.9])[1]       AS power_low,
+  quantile_cont(eta * eta * power, [0.1, 0.9])[2]       AS power_high,
   avg(cumulative_kpe)                                   AS cumulative_kpe
 FROM steps JOIN study_runs m USING (run)
 WHERE m.study = $study

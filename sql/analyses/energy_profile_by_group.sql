@@ -29,8 +29,8 @@ SELECT
   any_value(t)                                          AS t,
   count(*)                                              AS n,
   avg(eta * eta * power)                                AS power,
-  quantile_cont(eta * eta * power, 0.1)                 AS power_low,
-  quantile_cont(eta * eta * power, 0.9)                 AS power_high,
+  quantile_cont(eta * eta * power, [0.1, 0.9])[1]       AS power_low,
+  quantile_cont(eta * eta * power, [0.1, 0.9])[2]       AS power_high,
   avg(cumulative_kpe)                                   AS cumulative_kpe
 FROM steps JOIN grouped USING (run, sample)
 WHERE grp IS NOT NULL

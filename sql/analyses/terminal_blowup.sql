@@ -14,19 +14,18 @@
 -- column rho_d1: Spearman's ρ of a sample's late share and its distance to the nearest training point
 -- column rho_memorized: the same with memorized; NULL where all samples agree
 WITH late AS (
-  SELECT run, sample,
+  SELECT m.position, m.run_label, any_value(run) AS run, sample,
     sum(energy) AS energy, coalesce(sum(energy) FILTER (t >= $after), 0) AS late_energy,
     sum(dt) AS duration, coalesce(sum(dt) FILTER (t >= $after), 0) AS late_duration,
     arg_max(eta * eta * power, step) AS last_power, avg(eta * eta * power) FILTER (t < $after) AS early_power
   FROM steps JOIN study_runs m USING (run) WHERE m.study = $study
-  GROUP BY run, sample
+  GROUP BY m.position, m.run_label, sample
 ),
 ranked AS (
-  SELECT m.position, m.run_label, late.*, last_power / nullif(early_power, 0) AS rise,
-    average_rank(late_energy / nullif(energy, 0), m.position) AS r_late,
-    average_rank(s.d1, m.position) AS r_d1, average_rank(s.memorized, m.position) AS r_memorized
-  FROM late JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
-  WHERE m.study = $study
+  SELECT late.*, last_power / nullif(early_power, 0) AS rise,
+    average_rank(late_energy / nullif(energy, 0), position) AS r_late,
+    average_rank(s.d1, position) AS r_d1, average_rank(s.memorized, position) AS r_memorized
+  FROM late JOIN samples s USING (run, sample)
 )
 SELECT
   run_label,

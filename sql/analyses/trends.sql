@@ -10,23 +10,19 @@
 -- column rho_norm: ρ of kpe and ‖x(1)‖
 -- column given_norm: partial ρ with ‖x(1)‖ held fixed
 -- column given_norm_low, given_norm_high: ends of its 95 % interval
-WITH long AS (
-  UNPIVOT (
-    SELECT m.position, m.run_label, s.kpe, s.norm, s.score, s.margin, s.memorized::DOUBLE AS memorized
-    FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
-  ) ON score, margin, memorized INTO NAME quantity VALUE y
+WITH ranks AS (
+  SELECT m.position, m.run_label, average_rank(s.kpe, m.position) AS rx, average_rank(s.norm, m.position) AS rz,
+    average_rank(s.score, m.position) AS score, average_rank(s.margin, m.position) AS margin,
+    average_rank(s.memorized, m.position) AS memorized
+  FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
 ),
-ranks AS (
-  SELECT position, run_label, quantity,
-    average_rank(kpe, (position, quantity)) AS rx,
-    average_rank(y, (position, quantity)) AS ry,
-    average_rank(norm, (position, quantity)) AS rz
-  FROM long
+long AS (
+  UNPIVOT ranks ON score, margin, memorized INTO NAME quantity VALUE ry
 ),
 rho AS (
   SELECT position, run_label, quantity, count(*) AS n, rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz,
     rank_corr(ry, rz) AS yz
-  FROM ranks GROUP BY ALL
+  FROM long GROUP BY ALL
 )
 SELECT
   run_label, quantity, n,
