@@ -65,9 +65,7 @@ def _manifest(told: dict[str, Any], run: str, n: int, tables: list[str]) -> dict
     }  # fmt: skip
 
 
-def _tables(
-    rng: np.random.Generator, run: str, n: int, steps: int, stepped: int, exact: bool
-) -> dict[str, pa.Table]:
+def _tables(rng: np.random.Generator, run: str, n: int, steps: int, stepped: int, exact: bool) -> dict[str, pa.Table]:
     kpe = rng.gamma(20.0, 1.0, n)
     near = rng.random(n) * kpe / kpe.mean()
     label = rng.integers(0, 10, n)
