@@ -16,32 +16,37 @@
 -- column given_displacement: partial ρ with ‖x(1) − x(0)‖ held fixed
 -- column given_both: partial ρ with both held fixed
 -- column within_class: mean of the classes' own ρ, weighted by size
-WITH own AS (
-  SELECT m.position, m.run_label, s.run, s.sample, s.class,
-    average_rank(s.kpe, m.position) AS rx, average_rank(s.norm, m.position) AS rz,
-    average_rank(s.displacement, m.position) AS rw, average_rank(s.kpe, hash(m.position, s.class)) AS cx
-  FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
+WITH members AS (
+  SELECT position, run_label, run FROM study_runs WHERE study = $study
+),
+own AS (
+  SELECT position, sample, class,
+    average_rank(kpe, position) AS rx, average_rank(norm, position) AS rz, average_rank(displacement, position) AS rw,
+    average_rank(kpe, hash(position, class)) AS cx
+  FROM (SELECT position, sample, class, kpe, norm, displacement FROM samples JOIN members USING (run))
+),
+estimates AS (
+  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
+),
+names AS (
+  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator, parameter
+  FROM densities JOIN members USING (run)
 ),
 ranks AS (
-  SELECT position, run_label, space, estimator, parameter, class, rx, rz, rw, cx,
-    average_rank(log_density, hash(position, space, estimator)) AS ry,
-    average_rank(log_density, hash(position, space, estimator, class)) AS cy
-  FROM densities JOIN own USING (run, sample)
+  SELECT g, class, rx, rz, rw, cx,
+    average_rank(log_density, g) AS ry, average_rank(log_density, hash(g, class)) AS cy
+  FROM estimates JOIN own USING (position, sample)
 ),
 overall AS (
-  SELECT position, run_label, space, estimator, any_value(parameter) AS parameter, count(*) AS n,
-    rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz, rank_corr(ry, rz) AS yz,
+  SELECT g, count(*) AS n, rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz, rank_corr(ry, rz) AS yz,
     rank_corr(rx, rw) AS xw, rank_corr(ry, rw) AS yw, rank_corr(rz, rw) AS zw
-  FROM ranks GROUP BY ALL
+  FROM ranks GROUP BY g
 ),
 per_class AS (
-  SELECT position, space, estimator, count(*) AS n, rank_corr(cx, cy) AS xy
-  FROM ranks GROUP BY position, space, estimator, class
-  HAVING count(*) > 3
+  SELECT g, count(*) AS n, rank_corr(cx, cy) AS xy FROM ranks GROUP BY g, class HAVING count(*) > 3
 ),
 within AS (
-  SELECT position, space, estimator, sum(n * xy) / sum(n) AS within_class
-  FROM per_class WHERE xy IS NOT NULL GROUP BY ALL
+  SELECT g, sum(n * xy) / sum(n) AS within_class FROM per_class WHERE xy IS NOT NULL GROUP BY g
 )
 SELECT
   run_label, space, estimator, parameter, n,
@@ -56,5 +61,5 @@ SELECT
   partial_corr(xy, xw, yw)                              AS given_displacement,
   partial_corr(partial_corr(xy, xz, yz), partial_corr(xw, xz, zw), partial_corr(yw, yz, zw)) AS given_both,
   within_class
-FROM overall LEFT JOIN within USING (position, space, estimator)
+FROM overall JOIN names USING (g) LEFT JOIN within USING (g)
 ORDER BY position, space, estimator DESC;

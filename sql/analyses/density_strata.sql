@@ -10,25 +10,32 @@
 -- column auc: probability that a sparse sample has more energy than a dense one, ties counting half
 -- column z: standard normal under no difference, corrected for ties and for continuity
 -- column p: two-sided, from the normal approximation
-WITH pairs AS (
-  SELECT m.position, m.run_label, d.space, d.estimator, s.kpe, hash(m.position, d.space, d.estimator) AS g,
-    quantile_bin(d.log_density, $strata, hash(m.position, d.space, d.estimator)) AS stratum
-  FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
-  WHERE m.study = $study
+WITH members AS (
+  SELECT position, run_label, run FROM study_runs WHERE study = $study
+),
+estimates AS (
+  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
+),
+names AS (
+  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator
+  FROM densities JOIN members USING (run)
+),
+strata AS (
+  SELECT position, sample, g, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
 ),
 ends AS (
-  SELECT * FROM pairs WHERE stratum IN (1, $strata)
+  SELECT g, stratum, kpe FROM strata
+  JOIN (SELECT position, sample, kpe FROM samples JOIN members USING (run)) USING (position, sample)
+  WHERE stratum IN (1, $strata)
 ),
 medians AS (
-  SELECT g, position, run_label, space, estimator,
-    median(kpe) FILTER (stratum = 1)                    AS kpe_sparse,
-    median(kpe) FILTER (stratum > 1)                    AS kpe_dense
-  FROM ends GROUP BY ALL
+  SELECT g, median(kpe) FILTER (stratum = 1) AS kpe_sparse, median(kpe) FILTER (stratum > 1) AS kpe_dense
+  FROM ends GROUP BY g
 )
 SELECT
   run_label, space, estimator,
   n_first + n_other                                     AS n,
   kpe_sparse, kpe_dense, auc, z, p
-FROM mann_whitney(ends, kpe, stratum = 1, g) AS test JOIN medians ON g = per
+FROM mann_whitney(ends, kpe, stratum = 1, g) AS test JOIN medians ON g = per JOIN names USING (g)
 WHERE n_first > 0 AND n_other > 0
 ORDER BY position, space, estimator DESC;

@@ -12,23 +12,38 @@
 -- column kpe_25, kpe_50, kpe_75: quartiles of the energy [coordinate²/time]
 -- column f_mem: memorized share
 -- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
-WITH pairs AS (
-  SELECT m.position, m.run_label, d.space, d.estimator, d.log_density, s.kpe, s.memorized,
-    quantile_bin(d.log_density, $strata, hash(m.position, d.space, d.estimator)) AS stratum
-  FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
-  WHERE m.study = $study
+WITH members AS (
+  SELECT position, run_label, run FROM study_runs WHERE study = $study
+),
+estimates AS (
+  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
+),
+names AS (
+  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator
+  FROM densities JOIN members USING (run)
+),
+strata AS (
+  SELECT position, sample, g, log_density, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
+),
+told AS (
+  SELECT
+    g, stratum,
+    count(*)                                            AS n,
+    avg(log_density)                                    AS log_density,
+    avg(kpe)                                            AS kpe,
+    quantile_cont(kpe, [0.25, 0.5, 0.75])               AS quartiles,
+    avg(memorized::INT)                                 AS f_mem
+  FROM strata
+  JOIN (SELECT position, sample, kpe, memorized FROM samples JOIN members USING (run)) USING (position, sample)
+  GROUP BY g, stratum
 )
 SELECT
-  run_label, space, estimator, stratum,
-  count(*)                                              AS n,
-  avg(log_density)                                      AS log_density,
-  avg(kpe)                                              AS kpe,
-  quantile_cont(kpe, [0.25, 0.5, 0.75])[1]              AS kpe_25,
-  quantile_cont(kpe, [0.25, 0.5, 0.75])[2]              AS kpe_50,
-  quantile_cont(kpe, [0.25, 0.5, 0.75])[3]              AS kpe_75,
-  avg(memorized::INT)                                   AS f_mem,
-  wilson_low(avg(memorized::INT), count(*))             AS f_mem_low,
-  wilson_high(avg(memorized::INT), count(*))            AS f_mem_high
-FROM pairs
-GROUP BY position, run_label, space, estimator, stratum
+  run_label, space, estimator, stratum, n, log_density, kpe,
+  quartiles[1]                                          AS kpe_25,
+  quartiles[2]                                          AS kpe_50,
+  quartiles[3]                                          AS kpe_75,
+  f_mem,
+  wilson_low(f_mem, n)                                  AS f_mem_low,
+  wilson_high(f_mem, n)                                 AS f_mem_high
+FROM told JOIN names USING (g)
 ORDER BY position, space, estimator DESC, stratum;

@@ -8,15 +8,23 @@
 -- column n: samples
 -- column rho: Spearman's ρ of kpe and log density; NULL where one is constant
 -- column low, high: ends of its 95 % interval
-WITH pairs AS (
-  SELECT m.position, m.run_label, d.space, d.estimator, s.class, s.kpe, d.log_density,
-    hash(m.position, d.space, d.estimator, s.class) AS g
-  FROM densities d JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
-  WHERE m.study = $study
+WITH members AS (
+  SELECT position, run_label, run FROM study_runs WHERE study = $study
+),
+estimates AS (
+  SELECT position, sample, hash(position, space, estimator) AS e, log_density FROM densities JOIN members USING (run)
+),
+names AS (
+  SELECT DISTINCT hash(position, space, estimator) AS e, position, run_label, space, estimator
+  FROM densities JOIN members USING (run)
+),
+pairs AS (
+  SELECT e, class, kpe, log_density, hash(e, class) AS g FROM estimates
+  JOIN (SELECT position, sample, class, kpe FROM samples JOIN members USING (run)) USING (position, sample)
 ),
 classes AS (
-  SELECT DISTINCT position, run_label, space, estimator, class, g FROM pairs
+  SELECT DISTINCT g, e, class FROM pairs
 )
 SELECT run_label, space, estimator, class, n, rho, low, high
-FROM spearman(pairs, kpe, log_density, g) JOIN classes ON g = per
+FROM spearman(pairs, kpe, log_density, g) JOIN classes ON g = per JOIN names USING (e)
 ORDER BY position, space, estimator DESC, class;

@@ -24,7 +24,7 @@ WITH late AS (
 ranked AS (
   SELECT late.*, last_power / nullif(early_power, 0) AS rise,
     average_rank(late_energy / nullif(energy, 0), position) AS r_late,
-    average_rank(s.d1, position) AS r_d1, average_rank(s.memorized, position) AS r_memorized
+    average_rank(s.d1, position) AS r_d1, s.memorized::INT AS memorized
   FROM late JOIN samples s USING (run, sample)
 )
 SELECT
@@ -36,7 +36,7 @@ SELECT
   quantile_cont(rise, 0.95)                             AS rise_95,
   avg((rise > 2)::INT)                                  AS steep,
   rank_corr(r_late, r_d1)                               AS rho_d1,
-  rank_corr(r_late, r_memorized)                        AS rho_memorized
+  rank_corr(r_late, memorized)                          AS rho_memorized
 FROM ranked
 GROUP BY position, run_label
 ORDER BY position;

@@ -11,17 +11,16 @@
 -- column given_norm: partial ρ with ‖x(1)‖ held fixed
 -- column given_norm_low, given_norm_high: ends of its 95 % interval
 WITH ranks AS (
-  SELECT m.position, m.run_label, average_rank(s.kpe, m.position) AS rx, average_rank(s.norm, m.position) AS rz,
-    average_rank(s.score, m.position) AS score, average_rank(s.margin, m.position) AS margin,
-    average_rank(s.memorized, m.position) AS memorized
-  FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
+  SELECT position, average_rank(kpe, position) AS rx, average_rank(norm, position) AS rz,
+    average_rank(score, position) AS score, average_rank(margin, position) AS margin,
+    memorized::DOUBLE AS memorized  -- of two values, ranks are as good as themselves
+  FROM samples JOIN study_runs USING (run) WHERE study_runs.study = $study
 ),
 long AS (
   UNPIVOT ranks ON score, margin, memorized INTO NAME quantity VALUE ry
 ),
 rho AS (
-  SELECT position, run_label, quantity, count(*) AS n, rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz,
-    rank_corr(ry, rz) AS yz
+  SELECT position, quantity, count(*) AS n, rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz, rank_corr(ry, rz) AS yz
   FROM long GROUP BY ALL
 )
 SELECT
@@ -33,6 +32,6 @@ SELECT
   partial_corr(xy, xz, yz)                              AS given_norm,
   spearman_low(partial_corr(xy, xz, yz), n - 1)         AS given_norm_low,
   spearman_high(partial_corr(xy, xz, yz), n - 1)        AS given_norm_high
-FROM rho
-WHERE xy IS NOT NULL
+FROM rho JOIN study_runs USING (position)
+WHERE study_runs.study = $study AND xy IS NOT NULL
 ORDER BY position, quantity;
