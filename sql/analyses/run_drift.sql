@@ -19,8 +19,8 @@
 -- column f_mem_p: two-sided, of their difference
 WITH described AS (
   SELECT run, run_label, seed, weights, spec->>'$.fingerprint' AS data, versions,
-    (dataset, n_train, scaling, pool, scale, spec->>'$.field', solver, tolerance, nfe, guidance, grid, alpha0, beta0, tau,
-      launch, landing, eta, n_samples)::VARCHAR AS kind
+    (dataset, n_train, scaling, pool, scale, spec->>'$.field', training_step, solver, tolerance, nfe, guidance, grid,
+      alpha0, beta0, tau, launch, landing, eta, n_samples)::VARCHAR AS kind
   FROM runs
 ),
 pairs AS (

@@ -41,7 +41,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     (folder / "questions.yaml").write_text(STUDY)
     store = Store.create_or_open(str(folder / "store"))
     for run in run_serially(load_study(str(folder / "questions.yaml")), store):
-        _check(store, run.run_id, fails=run.label == AGAIN)
+        _check(store, run.run_id, fails=run.label in (FINE, AGAIN))
     with Catalog(store) as open_catalog:
         yield open_catalog
 
@@ -298,9 +298,12 @@ def test_run_drift(catalog: Catalog) -> None:
     assert (named.run_label, named.other_label, named.differs) == (PLAIN, FINE, "spec")
 
 
-def test_quality_history(catalog: Catalog) -> None:
+def test_quality_history_is_in_the_order_of_finalisation(catalog: Catalog) -> None:
     found = answer(catalog, "quality_history").set_index("run_label")
     assert len(found) == 7
+    assert found.finalised.is_monotonic_increasing
     assert (found.expectations == 2).all()
-    assert found.warnings.to_dict() == {label: int(label == AGAIN) for label in found.index}
-    assert (found.failed[AGAIN], found.failed_before[AGAIN]) == ("kpe is accurate", 0)
+    assert found.warnings.to_dict() == {label: int(label in (FINE, AGAIN)) for label in found.index}
+    assert (found.failed[AGAIN], found.failed_before[AGAIN]) == ("kpe is accurate", 1)
+    assert (found.failed[FINE], found.failed_before[FINE]) == ("kpe is accurate", 0)
+    assert found.accepted.isna().all()
