@@ -77,6 +77,8 @@ def _two_columns(path: Path) -> tuple[NDArray[np.bytes_], NDArray[np.int64]]:
     """A list of "000001.jpg 7" lines: names (N,) and numbers (N,)."""
     words = path.read_bytes().split()
     try:
+        if len(words) % 2:
+            raise ValueError(f"an odd number of words, {len(words)}")
         return np.array(words[0::2]), np.array(words[1::2], dtype=np.int64)
     except ValueError as error:
         raise unreadable(path, f"should hold a picture's name and a number on each line ({error})") from None

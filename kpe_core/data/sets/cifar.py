@@ -170,7 +170,8 @@ def _origin(edition: Edition) -> str:
     return f"the CIFAR page of the University of Toronto (cs.toronto.edu/~kriz/cifar.html), as {edition.tarball}"
 
 
-def _set(name: str, edition: Edition) -> DataSet:
+def cifar_set(edition: Edition) -> DataSet:
+    """An edition as the registry takes it."""
     return DataSet(
         open=functools.partial(open_, edition),
         index=functools.partial(index, edition),
@@ -179,4 +180,4 @@ def _set(name: str, edition: Edition) -> DataSet:
     )
 
 
-CIFAR: dict[str, DataSet] = {"cifar10": _set("cifar10", CIFAR10), "cifar100": _set("cifar100", CIFAR100)}
+CIFAR: dict[str, DataSet] = {"cifar10": cifar_set(CIFAR10), "cifar100": cifar_set(CIFAR100)}

@@ -1,6 +1,7 @@
 """MNIST and FashionMNIST: the four idx files, gzipped or not."""
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
     if data[2] != UNSIGNED_BYTE:
         raise unreadable(path, f"an idx file of type 0x{data[2]:02x}; unsigned bytes (0x08) are wanted")
     shape = tuple(int(n) for n in np.frombuffer(data[4:head], dtype=">u4"))
-    if len(data) - head != np.prod(shape, dtype=np.int64):
+    if len(data) - head != math.prod(shape):
         raise unreadable(path, f"says shape {shape} and holds {len(data) - head} values: not whole")
     return np.frombuffer(data, dtype=np.uint8, offset=head).reshape(shape)
 
