@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from kpe_core.study.specs import DataSpec
 VERSION = 1
 """Of the layout of prepared data on disk, and of what decoding makes of a file."""
 
-FACTS, USED = "facts.json", "used.json"
-"""In a folder of prepared data: what they are, and which pictures they were made from."""
+FACTS, USED = "facts.json", "used.txt"
+"""In a folder of prepared data: what they are; the stamp of the pictures they were made from, and their paths."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,10 @@ def _key(spec: DataSpec, index: list[Path]) -> str:
 def _is_whole(folder: Path) -> bool:
     """Whether a folder holds prepared data, and every picture they were made from is as it was."""
     try:
-        used = json.loads((folder / USED).read_text())
-        return bool(stamp(map(Path, used["files"])) == used["stamp"]) and (folder / FACTS).is_file()
-    except (OSError, ValueError, KeyError):
+        with (folder / USED).open(encoding="utf-8") as lines:
+            said = next(lines).rstrip("\n")
+            return said == stamp(Path(line.rstrip("\n")) for line in lines) and (folder / FACTS).is_file()
+    except (OSError, StopIteration, UnicodeDecodeError):
         return False
 
 
@@ -188,9 +189,8 @@ def _write(spec: DataSpec, folder: Path) -> None:
     source = source_of(spec)
     shape = pooled_shape(source.shape, spec.prepare.pool)
     parts = split(source, spec)
-    used = [] if source.file_of is None else [source.file_of(i) for index in parts for i in index.tolist()]
     try:
-        stamped = stamp(used)
+        stamped = stamp(_files_used(source, parts))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file, though the list of {spec.name!r} names it") from None
     cache.require_room(folder, 4 * int(np.prod(shape)) * sum(map(len, parts)))
@@ -208,8 +208,17 @@ def _write(spec: DataSpec, folder: Path) -> None:
     # The hash of the numbers does not tell their shape, nor classes without points.
     fingerprint = digest(fingerprint, shape, len(source.class_names))
     facts = _facts(source, spec, shape, fingerprint) | {"factor": affine.factor}
-    (folder / USED).write_text(json.dumps({"files": list(map(str, used)), "stamp": stamped}))
+    with (folder / USED).open("w", encoding="utf-8") as lines:
+        lines.write(f"{stamped}\n")
+        lines.writelines(f"{path}\n" for path in _files_used(source, parts))
     (folder / FACTS).write_text(json.dumps(facts))
+
+
+def _files_used(source: Source, parts: Iterable[Index]) -> Iterator[Path]:
+    """The files of their own that points are read from."""
+    if source.file_of is not None:
+        for index in parts:
+            yield from map(source.file_of, index)
 
 
 def _facts(source: Source, spec: DataSpec, shape: tuple[int, ...], fingerprint: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 16 * 2**20
-"""Of points held in memory at once."""
+BLOCK_BYTES = 8 * 2**20
+"""Of points held in memory at once; their statistics take a few times as much."""
 
 Block = NDArray[np.float32]
 
