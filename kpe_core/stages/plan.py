@@ -76,7 +76,7 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
         costs = [_cost(cell, shard_size) for cell in cells(study)]
         networks = {(c.data, c.field) for c in cells(study) if isinstance(c.field, NetworkField)}
         classifiers = {
-            (c.data.name, c.data.prepare, c.measure.classifier) for c in cells(study) if c.measure.classifier
+            (load(c.data).split_fingerprint, c.measure.classifier) for c in cells(study) if c.measure.classifier
         }
         seconds = sum(_training_seconds(data, field) for data, field in networks) + CLASSIFIER_SECONDS * len(
             classifiers
