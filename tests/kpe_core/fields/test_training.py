@@ -21,7 +21,9 @@ from kpe_core.sampling.sampler import Course, trajectory
 from kpe_core.study.specs import BridgeSpec, CosineBridge, MLPField, NetworkField, UNetField
 
 TINY = MLPField(kind="mlp", width=8, depth=1, steps=25, batch=4, learning_rate=0.01)
-TINY_UNET = UNetField(kind="unet", channels=8, multipliers=(1, 1), steps=25, batch=4, learning_rate=0.01, ema=0.9)
+TINY_UNET = UNetField(
+    kind="unet", channels=8, multipliers=(1, 1), patch=1, steps=25, batch=4, learning_rate=0.01, ema=0.9
+)
 POINTS = np.random.default_rng(0).normal(size=(12, 12)).astype(np.float32)
 LABELS = np.arange(12, dtype=np.int64) % 2
 SHAPES = {"mlp": (12,), "unet": (3, 4)}
@@ -215,7 +217,7 @@ def test_a_unet_learns_the_field_of_a_gaussian() -> None:
     mean, deviation = np.stack([np.full(16, 1.0), np.linspace(-1, 1, 16)]), 0.5
     labels = np.arange(4000) % 2
     points = (mean[labels] + deviation * draw.normal(size=(4000, 16))).astype(np.float32)
-    spec = UNetField(kind="unet", channels=16, multipliers=(1, 1), steps=400, batch=64, learning_rate=4e-3)
+    spec = UNetField(kind="unet", channels=16, multipliers=(1, 1), patch=1, steps=400, batch=64, learning_rate=4e-3)
     v = field(spec, train(spec, points, labels, 2, (4, 4)), (4, 4), 2)
     label = torch.arange(200) % 2
     mu = torch.from_numpy(mean)[label]

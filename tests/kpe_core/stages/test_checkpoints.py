@@ -31,12 +31,12 @@ name: training
 experiments:
   - name: learning
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
-    fields: {kind: unet, channels: 8, steps: 40, batch: 8, schedule: constant, checkpoints: [10, 25]}
+    fields: {kind: unet, channels: 8, patch: 1, steps: 40, batch: 8, schedule: constant, checkpoints: [10, 25]}
     sampling: {n_samples: 40, nfe: 4, batch: 20, states: {keep: endpoints}, shapings: [{}, {beta0: 0.02}]}
     measure: {densities: [], classifier: {epochs: 1, features: 4}, bootstrap: 200, probe: 0}
   - name: again
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
-    fields: {kind: unet, channels: 8, steps: 40, batch: 8, schedule: constant, checkpoints: [5]}
+    fields: {kind: unet, channels: 8, patch: 1, steps: 40, batch: 8, schedule: constant, checkpoints: [5]}
     sampling: {n_samples: 20, nfe: 2, batch: 20, states: {keep: none}}
     measure: {densities: [], probe: 0}
 """
@@ -206,7 +206,7 @@ def test_plan_trains_once(tmp_path: Path) -> None:
     ("data", "field", "why"),
     [
         ("dense_sparse", "{kind: unet}", r"a U-Net is for images; 'dense_sparse' as prepared has points of shape \(2,\)"),
-        ("digits", "{kind: unet, multipliers: [1, 1, 1, 1]}", "4 multipliers and patch 1 leave 1 pixel of a side of 8"),
+        ("digits", "{kind: unet, patch: 1, multipliers: [1, 1, 2, 2]}", "4 multipliers and patch 1 leave 1 pixel"),
         ("digits", "{kind: unet, patch: 4}", "2 multipliers and patch 4 leave 1 pixel of a side of 8"),
     ],
 )  # fmt: skip
