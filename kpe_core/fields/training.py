@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from kpe_core.fields.bridges import Bridge, bridge
 from kpe_core.fields.network import Weights, build
 from kpe_core.study.specs import NetworkField, TrainingSpec
 
-SAVE_EVERY = 1000
-"""Steps between the states a killed training is resumed from."""
+SAVE_EVERY, SAVE_SECONDS = 1000, 30.0
+"""The state that a killed training is resumed from is saved after so many steps, or so much time, whichever is sooner."""
 CURVE_POINTS = 300
 """Of the loss curve of a whole training; at most twice as many."""
 
@@ -98,6 +99,7 @@ def train(
             average.load(resume.average)
     network.train()
     between, last = bridge(spec.bridge), spec.steps if until is None else until
+    saved = time.monotonic()
 
     def learned(done: int) -> Trained:
         weights = average.weights() if average is not None else network.state_dict()
@@ -136,10 +138,11 @@ def train(
         curve[-1] += value
         if keep is not None and done in at:
             keep(learned(done))
-        if save is not None and done % SAVE_EVERY == 0 and done < last:
+        if save is not None and done < last and (done % SAVE_EVERY == 0 or time.monotonic() - saved > SAVE_SECONDS):
             state = average.weights() if average is not None else {}
             save(Progress(done, running, network.state_dict(), optimizer.state_dict(), state, list(curve)))
-    return learned(max(first, last))
+            saved = time.monotonic()
+    return learned(last)
 
 
 def require_precision(spec: TrainingSpec, device: str) -> None:

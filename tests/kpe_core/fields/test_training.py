@@ -88,6 +88,13 @@ def test_states_are_saved_at_whole_intervals_before_the_end(monkeypatch: pytest.
     assert steps == [5, 10, 15, 20]
 
 
+def test_slow_trainings_are_saved_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SAVE_SECONDS", -1.0)
+    steps: list[int] = []
+    train(TINY.model_copy(update={"steps": 4}), POINTS, LABELS, 2, save=lambda p: steps.append(p.step))
+    assert steps == [1, 2, 3]
+
+
 def test_a_checkpoint_is_a_training_stopped_there() -> None:
     """Where the schedule does not look ahead, as a spec of fewer steps; where it does, the same training up to there."""
     constant = TINY.model_copy(update={"schedule": "constant", "ema": 0.9, "clip": 1.0})

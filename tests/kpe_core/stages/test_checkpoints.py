@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -179,6 +180,30 @@ def test_killed_between_checkpoints(
         assert mine is not None
         assert theirs is not None
         assert (mine["sha256"], mine["loss"], mine["curve"]) == (theirs["sha256"], theirs["loss"], theirs["curve"])
+
+
+def test_a_state_beyond_a_checkpoint_asked_for_since_is_no_use(
+    trained: tuple[Store, Study], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed with a state of step 20; a checkpoint at 12, asked for only then, is what it would have been."""
+    reference, here = trained
+    (network,) = (t for t in missing_trainings(Store.create_or_open(str(tmp_path)), here) if t.kind == "network")
+    assert isinstance(network.spec, NetworkField)
+    monkeypatch.setattr(training, "SAVE_EVERY", 20)
+    save, store = WeightsBox.save_checkpoint, Store.open(str(tmp_path))
+
+    def save_and_die(box: WeightsBox, state: dict[str, Any]) -> None:
+        save(box, state)
+        raise Killed
+
+    with mock.patch.object(WeightsBox, "save_checkpoint", save_and_die), pytest.raises(Killed):
+        network_weights(store, network.data, network.spec, (25, 40))
+    assert network_weights(store, network.data, network.spec, (12, 25, 40))["resumed_at"] == 0
+    for step in (25, 40):
+        mine, theirs = (WeightsBox(s, weights_recipe(network.recipe, step)).card() for s in (store, reference))
+        assert mine is not None
+        assert theirs is not None
+        assert mine["sha256"] == theirs["sha256"]
 
 
 def test_a_checkpoint_asked_for_later_costs_no_more_than_its_steps(
