@@ -1,6 +1,7 @@
 """The ``kpe`` command. Imports are inside the commands: ``kpe --help`` loads neither torch nor Prefect."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -86,14 +87,37 @@ def verify(
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="one SELECT, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN")],
+    query: Annotated[
+        str | None, typer.Argument(help="one SELECT, DESCRIBE, SHOW TABLES, SUMMARIZE or EXPLAIN; none: a shell")
+    ] = None,
     store: StoreUrl = "store",
-    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="table, csv, json, parquet or markdown; default: by --output, or table"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="write the answer to this file")] = None,
+    explain_io: Annotated[
+        bool, typer.Option("--explain-io", help="say how much of the trajectories was read for the answer")
+    ] = False,
+    allow_read: Annotated[
+        Path | None, typer.Option("--allow-read", help="a folder below which SQL may read files, as read_csv('…')")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, help="seconds, after which to give up")
+    ] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="of the SQL engine; more spills to a temporary folder")
+    ] = "2GB",
 ) -> None:
-    """Ask the store in SQL (read-only): runs, samples, steps, densities, scores, checks, comparisons, study_runs."""
-    from flows.commands.look import ask
+    """Ask the store in SQL, trajectories included. Always read-only. Without a query: a shell, or the SQL piped in."""
+    from flows.commands.shell import run_shell
+    from flows.commands.sql import Asking, ask
 
-    ask(store, query, csv)
+    asking = Asking(store, format_, output, explain_io, allow_read, timeout, memory)
+    if query is not None:
+        ask(asking, query)
+    else:
+        run_shell(asking)
 
 
 @analyses.callback(invoke_without_command=True)

@@ -1,10 +1,9 @@
-"""``kpe ls``, ``verify``, ``sql``, ``report``: looking at a store without changing its numbers."""
+"""``kpe ls``, ``verify``, ``report``: looking at a store without changing its numbers."""
 
 from rich import box
 from rich.table import Table
 
-from flows.commands.render import console, human_bytes, show
-from kpe_core.catalog.catalog import Catalog
+from flows.commands.render import console, human_bytes
 from kpe_core.stages.manifest import is_finalised, registered
 from kpe_core.stages.requirements import sampled_rows
 from kpe_core.stages.verify import damages, find_run
@@ -47,12 +46,6 @@ def verify_runs(store_url: str, prefix: str | None) -> int:
         for sentence in damage:
             print(f"  {sentence}")
     return 1 if found else 0
-
-
-def ask(store_url: str, query: str, csv: bool) -> None:
-    """Print the answer to one read-only statement."""
-    with Catalog(Store.open(store_url)) as catalog:
-        show(catalog.ask(query), csv)
 
 
 def write_again(study: Study, store_url: str) -> None:

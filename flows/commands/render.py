@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 MOST_ROWS = 50
+MOST_ENTRIES = 8
 
 
 def show(table: pa.Table, csv: bool, at_most: int = MOST_ROWS) -> None:
@@ -16,21 +17,30 @@ def show(table: pa.Table, csv: bool, at_most: int = MOST_ROWS) -> None:
     if csv:
         pa.csv.write_csv(table, sys.stdout.buffer)
         return
-    grid = Table(box=box.SIMPLE_HEAD)
-    for field in table.schema:
-        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
-        grid.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
-    for row in table.slice(0, at_most).to_pylist():
-        grid.add_row(*(_cell(value) for value in row.values()))
     out = console()
-    out.print(grid)
+    out.print(grid(table.slice(0, at_most)))
     if table.num_rows > at_most:
         out.print(f"{at_most} of {table.num_rows:,} rows; --csv prints all")
 
 
-def _cell(value: object) -> str:
+def grid(table: pa.Table) -> Table:
+    """All rows, numbers to the right."""
+    found = Table(box=box.SIMPLE_HEAD)
+    for field in table.schema:
+        numeric = pa.types.is_floating(field.type) or pa.types.is_integer(field.type)
+        found.add_column(field.name, justify="right" if numeric else "left", overflow="fold")
+    for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        found.add_row(*(cell(value) for value in row))
+    return found
+
+
+def cell(value: object) -> str:
+    """A value as people read it; of a long list the first entries."""
     if value is None:
         return "–"
+    if isinstance(value, list):
+        shown = ", ".join(cell(v) for v in value[:MOST_ENTRIES])
+        return f"[{shown}, … {len(value):,} in all]" if len(value) > MOST_ENTRIES else f"[{shown}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

@@ -1,9 +1,16 @@
 """SQL over every finalised run of a store: an in-memory DuckDB with the views of ``sql/views/``.
 
-The tables are scanned as Arrow datasets, so DuckDB itself needs no file access, and has none: user SQL can read the
-views and nothing else.
+The tables are scanned as Arrow datasets, and the trajectories as one that reads Zarr (trajectory.py), so DuckDB itself
+needs no file access, and has none: user SQL can read the views and nothing else (guard.py).
 """
 
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -12,46 +19,80 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from kpe_core.catalog.described import SQL, comments
+from kpe_core.catalog.guard import Guard, first_lines
+from kpe_core.catalog.io import Io, IoMeter
+from kpe_core.catalog.keys import resolve_keys
+from kpe_core.catalog.stored import StoredStates
+from kpe_core.catalog.trajectory import LONG, WIDE, TrajectoryDataset
 from kpe_core.errors import UserError
 from kpe_core.identity import canonical_json
 from kpe_core.stages.manifest import manifests
 from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
-VIEWS = ("runs", "study_runs", "samples", "densities", "steps", "features", "scores", "theory", "checks", "comparisons")
+VIEWS = (
+    "runs", "study_runs", "samples", "densities", "steps", "features", "scores", "theory", "checks", "comparisons",
+    "trajectory", "states",
+)  # fmt: skip
 """In the order of their dependence."""
 
 NUMERIC = ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "BOOLEAN")
-
-_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+SPILL_LIMIT = "20GB"
+"""Of what DuckDB cannot hold in memory and puts into a private temporary folder."""
 
 
 class Catalog:
-    """A read-only session; use as a context manager, since DuckDB wants its connections closed."""
+    """A read-only session; use as a context manager, since DuckDB wants its connections closed.
 
-    def __init__(self, store: Store) -> None:
+    ``allow_read`` names one folder below which user SQL may read files; ``memory`` bounds DuckDB's own, as "2GB".
+    """
+
+    def __init__(self, store: Store, allow_read: str | None = None, memory: str | None = None) -> None:
         self.store = store
-        self._con = duckdb.connect(
-            ":memory:",
-            config={
-                "python_enable_replacements": False,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-            },
-        )
-        self._register()
-        for script in ("macros.sql", *(f"views/{view}.sql" for view in VIEWS)):
-            self._con.execute((SQL / script).read_text(encoding="utf-8"))
-        self._con.execute(comments(VIEWS))
-        self._con.execute("SET enable_progress_bar = false")
-        self._con.execute("SET enable_external_access = false")
-        self._con.execute("SET lock_configuration = true")
+        self._spill = tempfile.mkdtemp(prefix="kpe-sql-")
+        try:
+            self._con = self._connected(memory)
+        except duckdb.Error as error:
+            shutil.rmtree(self._spill, ignore_errors=True)
+            raise UserError(f"DuckDB cannot start with memory {memory!r}: {first_lines(error)}") from None
+        try:
+            self._meter = IoMeter()
+            self._states = self._register()
+            for script in ("macros.sql", *(f"views/{view}.sql" for view in VIEWS)):
+                self._con.execute((SQL / script).read_text(encoding="utf-8"))
+            self._con.execute(comments(VIEWS))
+            self._con.execute("SET enable_progress_bar = false")
+            if allow_read is not None:
+                self._con.execute("SET allowed_directories = $1", [[str(Path(allow_read).resolve())]])
+            self._con.execute("SET enable_external_access = false")
+            self._con.execute("SET lock_configuration = true")
+        except BaseException:
+            self._close()
+            raise
+        self._guard = Guard(self._con, VIEWS, files=allow_read is not None)
 
     def __enter__(self) -> "Catalog":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._con.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
+
+    def _connected(self, memory: str | None) -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(
+            ":memory:",
+            config={
+                "python_enable_replacements": False,
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "temp_directory": self._spill,
+                "max_temp_directory_size": SPILL_LIMIT,
+                **({"memory_limit": memory} if memory is not None else {}),
+            },
+        )
 
     # -- asking --------------------------------------------------------------------------------------------------
 
@@ -61,23 +102,56 @@ class Catalog:
         Raises
         ------
         UserError
-            for SQL that does not parse or run, or that would change anything.
+            for SQL that does not parse or run, or that would do anything but read the views.
+        StoreDamaged
+            when what it reads is not there or cannot be decoded.
         """
+        with self.stream(sql) as reader:
+            return reader.read_all()
+
+    @contextmanager
+    def stream(self, sql: str, seconds: float | None = None) -> Iterator[pa.RecordBatchReader]:
+        """The same piece by piece, for answers larger than memory; interrupted after ``seconds``. One at a time."""
+        self._meter.reset()
+        if re.fullmatch(r"\s*show\s+(all\s+)?tables\s*;?\s*", sql, re.IGNORECASE):
+            yield pa.table({"name": pa.array(sorted(VIEWS))}).to_reader()
+            return
+        late = threading.Event()
+
+        def stop() -> None:
+            late.set()
+            self.interrupt()
+
+        timer = threading.Timer(seconds, stop) if seconds is not None else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
         try:
-            statements = self._con.extract_statements(sql)
-        except duckdb.Error as error:
-            raise UserError(f"SQL: {_first_lines(error)}") from None
-        if len(statements) != 1:
-            raise UserError(f"SQL: one statement at a time, please (found {len(statements)})")
-        if statements[0].type not in _READS:
-            raise UserError(
-                f"SQL: {statements[0].type.name} is refused, `kpe sql` only reads: "
-                "SELECT, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN"
-            )
+            with self._translated():
+                tree = self._guard.check(sql)
+                yield self._con.sql(resolve_keys(self._con, sql, tree)).to_arrow_reader(2**16)
+        except UserError as error:
+            raise UserError(f"SQL: stopped after {seconds:g} seconds") if late.is_set() else error from None
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def interrupt(self) -> None:
+        """Stop the running statement; callable from any thread."""
+        self._con.interrupt()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """DuckDB's and Arrow's errors as sentences."""
         try:
-            return self._con.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise UserError(f"SQL: {_first_lines(error)}") from None
+            yield
+        except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
+            raise UserError(f"SQL: {first_lines(error)}") from None
+
+    def io(self) -> Io:
+        """What the last statement read from the trajectories, and what there is."""
+        chunks, size = sum(s.n_chunks for s in self._states), sum(s.stored_bytes for s in self._states)
+        return Io(self._meter.chunks, self._meter.bytes, chunks, size)
 
     def query(self, sql: str, **parameters: Any) -> pa.Table:
         """The answer to the project's own SQL with named parameters."""
@@ -90,7 +164,7 @@ class Catalog:
 
     # -- what there is to ask ------------------------------------------------------------------------------------
 
-    def _register(self) -> None:
+    def _register(self) -> list[StoredStates]:
         found = manifests(self.store)
         rows = [{"run": m["run_id"], "manifest": canonical_json(m)} for m in found]
         schema = pa.schema([("run", pa.string()), ("manifest", pa.string())])
@@ -102,6 +176,14 @@ class Catalog:
             self._con.register(f"parquet_{name}", self._dataset(paths, columns))
         comparisons = [f"comparisons/{n}" for n in self.store.list("comparisons")]
         self._con.register("parquet_comparisons", self._dataset(comparisons, COMPARISONS))
+        states = [
+            StoredStates(self.store, m["run_id"], m["trajectories"], self._meter)
+            for m in found
+            if m["run"]["states"]["keep"] != "none"
+        ]
+        self._con.register("zarr_trajectory", TrajectoryDataset(states, LONG))
+        self._con.register("zarr_states", TrajectoryDataset(states, WIDE))
+        return states
 
     def _dataset(self, paths: list[str], schema: pa.Schema) -> Any:
         if not paths:
@@ -120,9 +202,3 @@ class Catalog:
             if self.store.exists(f"studies/{study}/runs.json"):
                 rows += self.store.read_json(f"studies/{study}/runs.json")
         return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _first_lines(error: duckdb.Error) -> str:
-    """DuckDB's message without its blank lines and the echo of the query."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(line for line in lines if not line.startswith(("LINE ", "^")))
