@@ -123,7 +123,7 @@ class Guard:
         if name in self._functions:
             return
         if name in self._macros:
-            self._macro(name, function["children"], ctes)
+            self._macro(name, function["arguments"], ctes)
         elif name in FILE_FUNCTIONS:
             raise UserError(f"SQL: {name} is refused: files are read only below a folder given with --allow-read")
         else:
@@ -132,11 +132,13 @@ class Guard:
 
     def _macro(self, name: str, arguments: list[Tree], ctes: frozenset[str]) -> None:
         """Our table macros read the relation that their first argument names."""
-        first = arguments[0] if arguments else {}
-        relation = first.get("literal", {}).get("text", "") if first.get("class") == "CONSTANT" else ""
         known = self._relations | (ctes - self._hidden)
-        if relation.lower() not in known:
-            raise UserError(f"SQL: {name} reads a view or a WITH query named first, as 'samples'; {relation!r} is none")
+        for i, argument in enumerate(arguments):
+            if i == 0 or argument["name"].lower() == "relation":
+                value = argument["expression"]
+                relation = value["literal"]["text"] if value["class"] == "CONSTANT" and "literal" in value else ""
+                if relation.lower() not in known:
+                    raise UserError(f"SQL: {name} reads a view or a WITH query, whose name in quotes comes first")
 
 
 def parse(con: duckdb.DuckDBPyConnection, sql: str) -> Tree:
