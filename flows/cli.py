@@ -19,6 +19,8 @@ app = typer.Typer(
 
 analyses = typer.Typer(name="analyses", add_completion=False, rich_markup_mode=None)
 app.add_typer(analyses)
+catalog = typer.Typer(name="catalog", help="The store for other DuckDB clients.", no_args_is_help=True)
+app.add_typer(catalog)
 docs = typer.Typer(name="docs", help="Documentation generated from its sources.", no_args_is_help=True)
 app.add_typer(docs)
 quality = typer.Typer(name="quality", help="Runs in quarantine: list them, show their checks, accept one for a reason.")
@@ -172,6 +174,18 @@ def report(study: StudyName, set_: Overrides = None, store: StoreUrl = "store") 
     from kpe_core.study.load import load_study
 
     write_again(load_study(study, tuple(set_ or ())), store)
+
+
+@catalog.command("write")
+def write_catalog(
+    file: Annotated[Path, typer.Argument(help="a new file, or one that this command wrote")], store: StoreUrl = "store"
+) -> None:
+    """Write a DuckDB file of views over the store's tables, which any DuckDB client opens."""
+    from kpe_core.catalog.write import write_catalog
+    from kpe_core.store.store import Store
+
+    runs = write_catalog(Store.open(store), file)
+    print(f"{file}: the views over {runs} runs, trajectories left out (`kpe sql` serves those)")
 
 
 @docs.command("sql")

@@ -21,7 +21,7 @@ import pyarrow.dataset as ds
 from kpe_core.catalog.described import SQL, comments
 from kpe_core.catalog.guard import Guard, first_lines
 from kpe_core.catalog.io import Io, IoMeter
-from kpe_core.catalog.keys import resolve_keys
+from kpe_core.catalog.keys import KeyResolver
 from kpe_core.catalog.stored import StoredStates
 from kpe_core.catalog.trajectory import LONG, WIDE, TrajectoryDataset
 from kpe_core.errors import UserError
@@ -126,13 +126,14 @@ class Catalog:
         if timer is not None:
             timer.daemon = True
             timer.start()
+        keys = KeyResolver(self._con)
         try:
             with self._translated():
-                tree = self._guard.check(sql)
-                yield self._con.sql(resolve_keys(self._con, sql, tree)).to_arrow_reader(2**16)
+                yield self._con.sql(keys.resolve(sql, self._guard.check(sql))).to_arrow_reader(2**16)
         except UserError as error:
             raise UserError(f"SQL: stopped after {seconds:g} seconds") if late.is_set() else error from None
         finally:
+            keys.close()
             if timer is not None:
                 timer.cancel()
 
@@ -170,7 +171,7 @@ class Catalog:
         schema = pa.schema([("run", pa.string()), ("manifest", pa.string())])
         self._con.register("manifest_text", pa.Table.from_pylist(rows, schema=schema))
         self._con.execute("CREATE VIEW manifests AS SELECT run, manifest::JSON AS manifest FROM manifest_text")
-        self._con.register("memberships", self._memberships())
+        self._con.register("memberships", memberships(self.store))
         for name, columns in RUN_TABLES.items():
             paths = [f"runs/{m['run_id']}/tables/{name}.parquet" for m in found if name in m["tables"]]
             self._con.register(f"parquet_{name}", self._dataset(paths, columns))
@@ -192,13 +193,15 @@ class Catalog:
             [self.store.path(p) for p in paths], schema=schema, filesystem=self.store.fs, format="parquet"
         )
 
-    def _memberships(self) -> pa.Table:
-        schema = pa.schema([
-            ("study", pa.string()), ("position", pa.int64()), ("run", pa.string()),
-            ("experiment", pa.string()), ("label", pa.string()),
-        ])  # fmt: skip
-        rows: list[dict[str, Any]] = []
-        for study in self.store.list("studies"):
-            if self.store.exists(f"studies/{study}/runs.json"):
-                rows += self.store.read_json(f"studies/{study}/runs.json")
-        return pa.Table.from_pylist(rows, schema=schema)
+
+def memberships(store: Store) -> pa.Table:
+    """Which runs each study is made of."""
+    schema = pa.schema([
+        ("study", pa.string()), ("position", pa.int64()), ("run", pa.string()),
+        ("experiment", pa.string()), ("label", pa.string()),
+    ])  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for study in store.list("studies"):
+        if store.exists(f"studies/{study}/runs.json"):
+            rows += store.read_json(f"studies/{study}/runs.json")
+    return pa.Table.from_pylist(rows, schema=schema)

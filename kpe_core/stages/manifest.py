@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from kpe_core.errors import UserError
+from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.store.schema import RUN_TABLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
@@ -94,5 +94,13 @@ def now() -> str:
 
 def manifests(store: Store) -> list[dict[str, Any]]:
     """Manifests of all finalised runs, by run id."""
-    ids = store.list("runs")
-    return [store.read_json(f"runs/{i}/manifest.json") for i in ids if store.exists(f"runs/{i}/manifest.json")]
+    found = []
+    for path in (f"runs/{i}/manifest.json" for i in store.list("runs")):
+        if not store.exists(path):
+            continue
+        try:
+            found.append(store.read_json(path))
+        except StoreDamaged:
+            if store.exists(path):  # else another process took the run away in between
+                raise
+    return found
