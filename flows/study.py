@@ -9,6 +9,7 @@ from prefect.logging import get_run_logger
 from flows.progress import progress_artifact
 from kpe_core.errors import QualityFailed
 from kpe_core.stages.compare import comparison_path, pairs
+from kpe_core.stages.features import create_features, kept_spaces
 from kpe_core.stages.manifest import is_finalised, register, remember
 from kpe_core.stages.measure import measured
 from kpe_core.stages.requirements import missing_trainings, trainings_of
@@ -19,6 +20,7 @@ from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run, cells
 from kpe_core.study.specs import Study
 from tasks.compare import compare
+from tasks.features import features
 from tasks.judge import judge
 from tasks.measure import measure
 from tasks.publish import publish
@@ -28,11 +30,13 @@ from tasks.tabulate import tabulate
 from tasks.train import train
 
 Futures = list[PrefectFuture[Any]]
+Started = dict[tuple[str, int], PrefectFuture[Any]]
+"""What is being computed already, by folder and part, so that runs that need the same share it."""
 
 
 @flow(name="kpe study", flow_run_name="{name}", persist_result=False)
 def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 500) -> dict[str, Any]:
-    """Train, sample, measure, tabulate, judge, compare, report, publish.
+    """Train, sample, look at real data, measure, tabulate, judge, compare, report, publish.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
     with progress_artifact(where, spec):
         training = {t.recipe: train.submit(store, **t.as_parameters()) for t in missing_trainings(where, spec)}
         runs: dict[str, Run] = {}
-        sampling: dict[tuple[str, int], PrefectFuture[Any]] = {}
+        started: Started = {}
         work: dict[str, Futures] = {}
         errors: list[BaseException] = []
         # Cells that wait for no training go first, so that workers have something to do meanwhile.
@@ -59,7 +63,7 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
             register(where, run)
             runs[cell.label] = run
             if not is_finalised(where, run) and run.run_id not in work:
-                work[run.run_id] = submit_run(where, run, shard_size, sampling)
+                work[run.run_id] = submit_run(where, run, shard_size, started)
         broken = {run_id: error for run_id, futures in work.items() if (error := first_error(futures)) is not None}
         in_order = [runs[cell.label] for cell in cells(spec) if cell.label in runs]
         failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken])
@@ -71,24 +75,38 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
     return {"runs": len(runs), "computed": len(work)}
 
 
-def submit_run(where: Store, run: Run, shard_size: int, sampling: dict[tuple[str, int], PrefectFuture[Any]]) -> Futures:
-    """Fan out the missing shards of one run: sample → measure → tabulate. Futures in the order of their causes.
+def submit_run(where: Store, run: Run, shard_size: int, started: Started) -> Futures:
+    """Fan out the missing parts of one run: sample, and features of real data → measure → tabulate.
 
-    ``sampling`` remembers what is being sampled, by trajectories and shard: runs measured in two ways share it.
+    Futures in the order of their causes.
     """
     plan = create_trajectories(where, run, shard_size)
     args = (where.url, run.run_id, run.label)
-    for shard in Trajectories(where, run.trajectories_id).missing():
-        if (run.trajectories_id, shard) not in sampling:
-            sampling[run.trajectories_id, shard] = sample.submit(*args, shard)
-    sampled = {shard: f for (trajectories, shard), f in sampling.items() if trajectories == run.trajectories_id}
-    futures: Futures = list(sampled.values())
+    seen = submit_features(where, run, started)
+    trajectories = Trajectories(where, run.trajectories_id)
+    for shard in trajectories.missing():
+        if (trajectories.folder, shard) not in started:
+            started[trajectories.folder, shard] = sample.submit(*args, shard)
+    sampled = {shard: f for (folder, shard), f in started.items() if folder == trajectories.folder}
+    futures: Futures = [*sampled.values(), *seen]
     done = measured(where, run)
     for shard in range(plan.n_shards):
         if shard not in done:
-            after = [sampled[shard]] if shard in sampled else []
+            after = [*seen, *([sampled[shard]] if shard in sampled else [])]
             futures.append(measure.submit(*args, shard, wait_for=after, return_state=False))
     return [*futures, tabulate.submit(*args, wait_for=list(futures), return_state=False)]
+
+
+def submit_features(where: Store, run: Run, started: Started) -> Futures:
+    """Fan out the missing features of real data in the run's spaces."""
+    seen: Futures = []
+    for space in kept_spaces(run):
+        real = create_features(where, run, space)
+        for part in real.missing():
+            if (real.folder, part) not in started:
+                started[real.folder, part] = features.submit(where.url, run.run_id, run.label, space.name, part)
+        seen += [f for (folder, _), f in started.items() if folder == real.folder]
+    return seen
 
 
 def first_error(futures: Futures) -> BaseException | None:

@@ -7,7 +7,7 @@ from typing import Any
 NUMERICS_VERSION = 2
 """Raised whenever the same spec would give other numbers. Part of every id."""
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised whenever the layout of a store changes."""
 
 

@@ -1,13 +1,13 @@
-"""Task: train one network or classifier, unless its weights are in the store."""
+"""Task: train one network, or fit one feature space, unless its weights are in the store."""
 
 from typing import Any
 
 from prefect import task
 from pydantic import TypeAdapter
 
-from kpe_core.stages.train import classifier_weights, network_weights
+from kpe_core.stages.train import network_weights, space_weights
 from kpe_core.store.store import Store
-from kpe_core.study.specs import DataSpec, MeasureSpec, NetworkField
+from kpe_core.study.specs import ClassifierSpace, DataSpec, NetworkField, PcaSpace
 from tasks.common import OPTIONS
 
 NETWORK: TypeAdapter[NetworkField] = TypeAdapter(NetworkField)
@@ -17,11 +17,14 @@ NETWORK: TypeAdapter[NetworkField] = TypeAdapter(NetworkField)
 def train(
     store: str, label: str, data: dict[str, Any], spec: dict[str, Any], kind: str, steps: list[int]
 ) -> dict[str, Any]:
-    """``kind`` is network or classifier; ``data`` and ``spec`` are the dumped specs; ``steps``: of a network, those to
-    store its weights at. Returns the last weights' hash."""
+    """``kind`` is network, classifier or pca; ``data`` and ``spec`` are the dumped specs; ``steps``: of a network, those
+    to store its weights at. Returns the last weights' hash."""
     where, dataset = Store(store), DataSpec.model_validate(data)
-    if kind == "network":
-        card = network_weights(where, dataset, NETWORK.validate_python(spec), steps)
-    else:
-        card = classifier_weights(where, dataset, MeasureSpec.model_validate(spec))
+    match kind:
+        case "network":
+            card = network_weights(where, dataset, NETWORK.validate_python(spec), steps)
+        case "classifier":
+            card = space_weights(where, dataset, ClassifierSpace.model_validate(spec))
+        case _:
+            card = space_weights(where, dataset, PcaSpace.model_validate(spec))
     return {"recipe": card["recipe"], "sha256": card["sha256"], "seconds": card["seconds"]}

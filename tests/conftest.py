@@ -7,17 +7,18 @@ import pytest
 from hypothesis import settings
 
 from kpe_core.stages.compare import compare, pairs
+from kpe_core.stages.features import compute_all
 from kpe_core.stages.manifest import finalise, register, remember
 from kpe_core.stages.measure import measure_shard
 from kpe_core.stages.requirements import missing_trainings
 from kpe_core.stages.resolve import resolve
 from kpe_core.stages.sample import create_trajectories, sample_shard
 from kpe_core.stages.tabulate import tabulate
-from kpe_core.stages.train import classifier_weights, network_weights
+from kpe_core.stages.train import network_weights, space_weights
 from kpe_core.store.store import Store
 from kpe_core.study.load import load_study
 from kpe_core.study.runs import Run, cells
-from kpe_core.study.specs import MeasureSpec, NetworkField, Study
+from kpe_core.study.specs import NetworkField, Study
 
 # The same examples on every machine; `pytest --hypothesis-profile=explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -36,7 +37,7 @@ experiments:
     data: {name: digits, n_train: 64}
     fields: {kind: mlp, width: 32, depth: 1, steps: 2500, batch: 16}
     sampling: {n_samples: 120, nfe: 20, batch: 20, shapings: [{}, {beta0: 0.02}]}
-    measure: {classifier: {epochs: 1, features: 8}, bootstrap: 200}
+    measure: {spaces: [{extractor: classifier, epochs: 1, features: 8}], bootstrap: 200}
 """
 
 
@@ -58,13 +59,13 @@ def run_serially(study: Study, store: Store, shard_size: int = 60) -> list[Run]:
         if isinstance(training.spec, NetworkField):
             network_weights(store, training.data, training.spec, training.steps)
         else:
-            assert isinstance(training.spec, MeasureSpec)
-            classifier_weights(store, training.data, training.spec)
+            space_weights(store, training.data, training.spec)
     runs = []
     for cell in cells(study):
         run = resolve(store, cell)
         assert run is not None
         register(store, run)
+        compute_all(store, run)
         for shard in range(create_trajectories(store, run, shard_size).n_shards):
             sample_shard(store, run, shard)
             measure_shard(store, run, shard)

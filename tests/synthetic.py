@@ -25,7 +25,7 @@ def write_run(
         f.write(text)
     study = load_study(path)
     (cell,) = cells(study)
-    run = Run(**cell.model_dump(), fingerprint="synthetic", weights=None, classifier=None)
+    run = Run(**cell.model_dump(), fingerprint="synthetic", weights=None, extractors=())
     register(store, run)
     trajectories = Trajectories(store, run.trajectories_id)
     plan = trajectories.create(run, (dim,), np.zeros(n_samples, np.int64), exact=False, shard_size=batch)

@@ -31,8 +31,8 @@ from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
 VIEWS = (
-    "runs", "study_runs", "samples", "densities", "steps", "features", "scores", "theory", "checks", "comparisons",
-    "trajectory", "states",
+    "runs", "study_runs", "samples", "densities", "semantics", "steps", "features", "scores", "theory", "checks",
+    "comparisons", "trajectory", "states",
 )  # fmt: skip
 """In the order of their dependence."""
 

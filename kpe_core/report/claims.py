@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Trend:
-    """A Spearman correlation with its 95 % interval, plain and with ‖x(1)‖ held fixed. None: cannot be told."""
+    """A Spearman correlation with its 95 % interval, plain and with what may explain it held fixed. None: unknown."""
 
     n: int
     rho: float | None
@@ -43,12 +43,16 @@ class Trend:
     given: float | None
     given_low: float | None
     given_high: float | None
+    """Of the partial correlation given ‖x(1)‖."""
+    given_both: float | None = None
+    """Given ‖x(1)‖ and ‖x(1) − x(0)‖."""
+    within_class: float | None = None
 
     @classmethod
     def of(cls, row: Row) -> "Trend":
         """From a row of ``density_correlation`` or ``trends``."""
-        names = ("rho", "low", "high", "given_norm", "given_norm_low", "given_norm_high")
-        return cls(int(row["n"]), *(finite(row[name]) for name in names))
+        names = ("rho", "low", "high", "given_norm", "given_norm_low", "given_norm_high", "given_both", "within_class")
+        return cls(int(row["n"]), *(finite(row.get(name)) for name in names))
 
     @property
     def text(self) -> str:
@@ -59,6 +63,13 @@ class Trend:
     def given_text(self) -> str:
         """ρ given the norm, with its interval."""
         return _with_interval(self.given, self.given_low, self.given_high)
+
+    @property
+    def further(self) -> str:
+        """ρ given the displacement too, and within classes; empty where there is neither."""
+        told = [("the displacement too", self.given_both), ("the class", self.within_class)]
+        said = [f"{what} {signed(rho)}" for what, rho in told if rho is not None]
+        return f" ({', '.join(said)})" if said else ""
 
     def judge(self, sign: int) -> Verdict:
         """Whether ρ has the published sign (±1), and still has at least half of it when the norm is held fixed.
@@ -103,6 +114,12 @@ def by_run(answers: Answers, analysis: str) -> dict[str, list[Row]]:
     for row in rows(answers, analysis):
         grouped.setdefault(row["run_label"], []).append(row)
     return grouped
+
+
+def by_space(here: list[Row]) -> dict[str, list[Row]]:
+    """A run's rows by the space they are about, the coordinates first, then in order; rows without a space are left out."""
+    spaces = list(dict.fromkeys(row["space"] for row in here if row.get("space") is not None))
+    return {space: [r for r in here if r.get("space") == space] for space in sorted(spaces, key=lambda s: s != "data")}
 
 
 def shaped_runs(answers: Answers) -> set[str]:

@@ -1,6 +1,6 @@
 """Claims about density: high energy at low density ([KE] figures 3–5), and what the estimator has to do with it."""
 
-from kpe_core.report.claims import FEWEST, Answers, Finding, Row, Trend, Verdict, by_run, without_semantics
+from kpe_core.report.claims import FEWEST, Answers, Finding, Row, Trend, Verdict, by_run, by_space, without_semantics
 from kpe_core.report.wording import finite, fixed, p_value, signed, significant
 
 PUBLISHED_P = 1e-3
@@ -9,15 +9,17 @@ WEAK = 0.3
 
 
 def energy_and_density(answers: Answers, skip: set[str]) -> list[Finding]:
-    """ρ(KPE, log density) is negative, and not for the norm's sake."""
+    """ρ(KPE, log density) is negative in every space, and not for the norm's sake."""
     found = []
-    for label, here in by_run(answers, "density_correlation").items():
+    runs = by_run(answers, "density_correlation")
+    for label, here in ((label, here) for label, rows in runs.items() for here in by_space(rows).values()):
         if label in skip:
             continue
         row = _preferred(here)
         trend = Trend.of(row)
         verdict = trend.judge(-1)
-        about = f"{label}: Spearman ρ(KPE, {_estimator(row)} log density) = {trend.text} over {trend.n} samples"
+        what = f"{_estimator(row)} log density{_where(row)}"
+        about = f"{label}: Spearman ρ(KPE, {what}) = {trend.text} over {trend.n} samples"
         match verdict:
             case "measured":
                 why = "too few to judge" if trend.n < FEWEST else "one of the two is constant"
@@ -27,7 +29,7 @@ def energy_and_density(answers: Answers, skip: set[str]) -> list[Finding]:
             case _:
                 weak = ", though weak" if trend.rho is not None and abs(trend.rho) < WEAK else ""
                 sentence = f"{about}, as published in direction{weak} ({_published(row)}){_given(trend)}."
-        key = f"ρ {signed(trend.rho)}" if trend.rho is not None else ""
+        key = f"ρ {signed(trend.rho)}{_where(row)}" if trend.rho is not None else ""
         found.append(Finding("Energy is high at low density", label, verdict, sentence, "density_correlation", key))
     return found
 
@@ -35,9 +37,9 @@ def energy_and_density(answers: Answers, skip: set[str]) -> list[Finding]:
 def bandwidth_flips(answers: Answers, skip: set[str]) -> list[Finding]:
     """Runs where two bandwidths of one kernel estimate give correlations of opposite sign, both clear."""
     found = []
-    for label, here in by_run(answers, "density_correlation").items():
-        space = _preferred(here)["space"]
-        kernels = [r for r in here if r["estimator"].startswith("kde") and r["space"] == space]
+    runs = by_run(answers, "density_correlation")
+    for label, here in ((label, here) for label, rows in runs.items() for here in by_space(rows).values()):
+        kernels = [r for r in here if r["estimator"].startswith("kde")]
         trends = {r["estimator"].removeprefix("kde(").removesuffix(")"): Trend.of(r) for r in kernels}
         down = [(rule, t) for rule, t in trends.items() if t.judge(-1) in ("holds", "partly")]
         up = [(rule, t) for rule, t in trends.items() if t.judge(+1) in ("holds", "partly")]
@@ -45,7 +47,7 @@ def bandwidth_flips(answers: Answers, skip: set[str]) -> list[Finding]:
             continue
         (rule_down, negative), (rule_up, positive) = down[0], up[0]
         sentence = (
-            f"{label}: the kernel decides the sign: ρ(KPE, KDE log density) = {negative.text} "
+            f"{label}: the kernel decides the sign: ρ(KPE, KDE log density{_where(here[0])}) = {negative.text} "
             f"with {rule_down}, {positive.text} with {rule_up} (published: −0.64 on CIFAR-10)."
         )
         key = f"ρ {signed(negative.rho or 0)} / {signed(positive.rho or 0)}"
@@ -106,7 +108,12 @@ def _estimator(row: Row) -> str:
     name = "k-NN" if row["estimator"].startswith("knn") else str(row["estimator"]).replace("kde", "KDE ")
     if row["estimator"] == "truth":
         name = "true"
-    return name if row["space"] == "data" else f"feature-space {name}"
+    return name
+
+
+def _where(row: Row) -> str:
+    """The space, where it is not the data's own."""
+    return "" if row["space"] == "data" else f" in {row['space']}"
 
 
 def _published(row: Row) -> str:
@@ -117,4 +124,4 @@ def _given(trend: Trend) -> str:
     if trend.given is None:
         return ""
     told = trend.norm(-1)
-    return f"; with ‖x(1)‖ held fixed it is {trend.given_text}{f': {told}' if told else ''}"
+    return f"; with ‖x(1)‖ held fixed it is {trend.given_text}{trend.further}{f': {told}' if told else ''}"

@@ -8,6 +8,7 @@ from kpe_core.report.claims import (
     Trend,
     Verdict,
     by_run,
+    by_space,
     combined,
     share_ends,
     without_semantics,
@@ -19,38 +20,41 @@ PUBLISHED = "CLIP score 21.87 → 24.62 and margin 5.66 → 8.93 on ImageNet-256
 
 
 def semantics(answers: Answers, skip: set[str]) -> list[Finding]:
-    """Score and margin rise with KPE, also with the norm held fixed."""
+    """Score and margin rise with KPE in every space that reads classes, also with the norm held fixed."""
     found = []
-    quantiles = by_run(answers, "kpe_quantiles")
+    parts = by_run(answers, "semantics_by_tercile")
     for label, here in by_run(answers, "trends").items():
-        trends = {r["quantity"]: Trend.of(r) for r in here if r["quantity"] in ("score", "margin")}
-        if label in skip or not trends or label not in quantiles:
-            continue
-        names = [name for name in ("score", "margin") if name in trends]
-        chosen = [trends[name] for name in names]
-        verdict = combined([t.judge(+1) for t in chosen])
-        changes = [
-            f"the {name}{' goes' if name == names[0] else ''} {_low_to_high(quantiles[label], name)}" for name in names
-        ]
-        about = (
-            f"{label}: from the lowest to the highest {_part(quantiles[label])} of KPE {joined(changes)} "
-            f"(ρ = {joined([t.text for t in chosen])})"
-        )
-        given = f"with ‖x(1)‖ held fixed ρ is {joined([t.given_text for t in chosen])}"
-        match verdict:
-            case "measured":
-                sentence = f"{about}: too few samples to judge."
-            case "fails":
-                seen = joined(sorted({t.seen(+1) for t in chosen}))
-                sentence = f"{about}: {seen}, where a rise was published ({PUBLISHED}); {given}."
-            case _:
-                told = joined(list(dict.fromkeys(t.norm(+1) for t in chosen if t.norm(+1))))
-                rising = [name for name in names if trends[name].judge(+1) in ("holds", "partly")]
-                who = "rising" if rising == names else f"of which only the {joined(rising)} rises"
-                sentence = f"{about}, {who} as published ({PUBLISHED}); {given}{f': {told}' if told else ''}."
-        key = f"ρ {' / '.join(signed(t.rho) for t in chosen if t.rho is not None)}"
-        found.append(Finding("Score and margin rise with energy", label, verdict, sentence, "trends", key))
+        for space, of_space in by_space(here).items():
+            means = by_space(parts.get(label, [])).get(space, [])
+            trends = {r["quantity"]: Trend.of(r) for r in of_space if r["quantity"] in ("score", "margin")}
+            if label not in skip and trends and means:
+                found.append(_semantics_in(label, space, trends, means))
     return found
+
+
+def _semantics_in(label: str, space: str, trends: dict[str, Trend], means: list[Row]) -> Finding:
+    names: list[str] = [name for name in ("score", "margin") if name in trends]
+    chosen = [trends[name] for name in names]
+    verdict = combined([t.judge(+1) for t in chosen])
+    changes = [f"the {name}{' goes' if name == names[0] else ''} {_low_to_high(means, name)}" for name in names]
+    about = (
+        f"{label}, read by {space}: from the lowest to the highest {_part(means)} of KPE {joined(changes)} "
+        f"(ρ = {joined([t.text for t in chosen])})"
+    )
+    given = f"with ‖x(1)‖ held fixed ρ is {joined([f'{t.given_text}{t.further}' for t in chosen])}"
+    match verdict:
+        case "measured":
+            sentence = f"{about}: too few samples to judge."
+        case "fails":
+            seen = joined(sorted({t.seen(+1) for t in chosen}))
+            sentence = f"{about}: {seen}, where a rise was published ({PUBLISHED}); {given}."
+        case _:
+            told = joined(list(dict.fromkeys(t.norm(+1) for t in chosen if t.norm(+1))))
+            rising = [name for name in names if trends[name].judge(+1) in ("holds", "partly")]
+            who = "rising" if rising == names else f"of which only the {joined(rising)} rises"
+            sentence = f"{about}, {who} as published ({PUBLISHED}); {given}{f': {told}' if told else ''}."
+    key = f"ρ {' / '.join(signed(t.rho) for t in chosen if t.rho is not None)} by {space}"
+    return Finding("Score and margin rise with energy", label, verdict, sentence, "trends", key)
 
 
 def memorized_trend(answers: Answers, skip: set[str]) -> list[Finding]:
@@ -71,7 +75,7 @@ def memorized_trend(answers: Answers, skip: set[str]) -> list[Finding]:
         fifths = [percent(s, 0) for s in shares if s is not None]
         about = f"{label}: the memorized share by fifth of KPE is {' → '.join(fifths)} (ρ = {trend.text})"
         told = trend.norm(+1)
-        given = f"; with ‖x(1)‖ held fixed ρ is {trend.given_text}{f': {told}' if told else ''}"
+        given = f"; with ‖x(1)‖ held fixed ρ is {trend.given_text}{trend.further}{f': {told}' if told else ''}"
         match verdict:
             case "measured":
                 sentence = f"{about}: too few samples to judge."
@@ -110,13 +114,17 @@ def memorized_level(answers: Answers, skip: set[str]) -> list[Finding]:
 
 
 def _low_to_high(here: list[Row], name: str) -> str:
-    """A quantity's mean in the lowest and in the highest quantile of energy."""
-    ends = [finite(row[name]) for row in (here[0], here[-1])]
-    return " → ".join(significant(e) if e is not None else "undefined" for e in ends)
+    """A quantity's mean ± standard deviation in the lowest and in the highest part of energy."""
+    parts = [row for row in here if row["quantity"] == name]
+    ends = [(finite(row["mean"]), finite(row["sd"])) for row in (parts[0], parts[-1])]
+    return " → ".join(
+        "undefined" if mean is None else significant(mean) + (f" ± {significant(sd)}" if sd is not None else "")
+        for mean, sd in ends
+    )
 
 
 def _part(here: list[Row]) -> str:
-    return _PARTS.get(len(here), "quantile")
+    return _PARTS.get(max(row["quantile"] for row in here), "quantile")
 
 
 def _late(answers: Answers, label: str) -> str:

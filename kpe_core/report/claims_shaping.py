@@ -60,6 +60,7 @@ class Setting:
     alpha0: float
     beta0: float
     changes: dict[str, Change] = field(default_factory=dict)
+    """By metric; those of a space as ``frechet in classifier``."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,11 @@ CLAIMS = (
         "Launch alone improves quality", _launch, "frechet", "FID 16.68 → 11.27 on CelebA", "f_mem", "37.34 → 36.78 %"
     ),
 )
-METRICS = {"f_mem": "F_mem", "frechet": "the Fréchet distance"}
+
+
+def _metric(key: str) -> str:
+    """What a sentence calls a change of ``Setting.changes``."""
+    return "F_mem" if key == "f_mem" else key.replace("frechet", "the Fréchet distance")
 
 
 def shaping(answers: Answers) -> list[Finding]:
@@ -102,10 +107,11 @@ def shaping(answers: Answers) -> list[Finding]:
     found = []
     for claim in CLAIMS:
         for name, (run_label, settings) in experiments(answers).items():
-            chosen = [s for s in settings if claim.of(s) and claim.metric in s.changes]
-            if chosen:
-                found.append(_judged(claim, name, run_label, chosen))
-            elif claim.beside == "f_mem" and (only := [s for s in settings if claim.of(s) and "f_mem" in s.changes]):
+            mine = [s for s in settings if claim.of(s)]
+            keys = measured_as(mine, claim.metric)
+            for key in keys:
+                found.append(_judged(claim, key, name, run_label, [s for s in mine if key in s.changes]))
+            if not keys and claim.beside == "f_mem" and (only := [s for s in mine if "f_mem" in s.changes]):
                 found.append(_without_quality(name, run_label, only))
     return found
 
@@ -124,18 +130,25 @@ def _without_quality(name: str, run_label: str, chosen: list[Setting]) -> Findin
     )
 
 
-def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> Finding:
-    changes = [s.changes[claim.metric] for s in chosen]
+def measured_as(settings: list[Setting], metric: str) -> list[str]:
+    """Under which keys the settings' changes hold a metric: itself, or one for each space."""
+    keys = dict.fromkeys(key for s in settings for key in s.changes)
+    return [key for key in keys if key == metric or key.startswith(f"{metric} in ")]
+
+
+def _judged(claim: Claim, metric: str, name: str, run_label: str, chosen: list[Setting]) -> Finding:
+    """``metric``: the key of the changes the claim is held against."""
+    changes = [s.changes[metric] for s in chosen]
     verdict = combined([c.judge() for c in changes])
     if len(chosen) <= LISTED:
         listed = "; ".join(
-            f"with {s.name}, {METRICS[claim.metric]} goes {c.text}" for s, c in zip(chosen, changes, strict=True)
+            f"with {s.name}, {_metric(metric)} goes {c.text}" for s, c in zip(chosen, changes, strict=True)
         )
     else:
         strongest, c = min(zip(chosen, changes, strict=True), key=lambda pair: pair[1].delta)
         better = sum(c.judge() == "holds" for c in changes)
         listed = (
-            f"{METRICS[claim.metric]} is lower in {better} of {len(chosen)} settings, most with {strongest.name}, "
+            f"{_metric(metric)} is lower in {better} of {len(chosen)} settings, most with {strongest.name}, "
             f"where it goes {c.text}"
         )
     told = {
@@ -145,9 +158,10 @@ def _judged(claim: Claim, name: str, run_label: str, chosen: list[Setting]) -> F
         "measured": "nothing to lower" if all(c.nothing_to_lower for c in changes) else "too few samples to judge",
     }[verdict]
     side = ""
-    if claim.beside and len(chosen) <= LISTED and all(claim.beside in s.changes for s in chosen):
-        beside = "; ".join(s.changes[claim.beside].text for s in chosen)
-        side = f"; {METRICS[claim.beside]} goes {beside} (published {claim.beside_published})"
+    if claim.beside and len(chosen) <= LISTED:
+        for key in measured_as(chosen, claim.beside):
+            beside = "; ".join(s.changes[key].text for s in chosen if key in s.changes)
+            side += f"; {_metric(key)} goes {beside} (published {claim.beside_published})"
     sentence = f"{name}: {listed}: {told}{side}."
     key = min(changes, key=lambda c: c.delta).short
     return Finding(claim.topic, run_label, verdict, sentence, "shaping_tradeoff", key)
@@ -170,7 +184,7 @@ def experiments(answers: Answers) -> dict[str, tuple[str, list[Setting]]]:
         here = settings.setdefault(name, {})
         setting = here.setdefault(label, Setting(setting_name(label, alpha0, beta0), alpha0, beta0))
         if (change := _change(row)) is not None:
-            setting.changes[row["metric"]] = change
+            setting.changes[change.metric] = change
     return {name: (plain.get(name, name), list(here.values())) for name, here in settings.items()}
 
 
@@ -191,7 +205,10 @@ def _change(row: Row) -> Change | None:
     if any(x is None for x in numbers):
         return None
     value, delta, low, high = (x for x in numbers if x is not None)
-    return Change(row["metric"], value, delta, low, high, int(row["n"]))
+    space = row.get("space")
+    return Change(
+        row["metric"] if space is None else f"{row['metric']} in {space}", value, delta, low, high, int(row["n"])
+    )
 
 
 def _difference(value: float) -> str:

@@ -90,9 +90,9 @@ def figures(
     )  # fmt: skip
     add(
         "semantics-energy", "Score and margin by energy",
-        "Score: the classifier's logit of the class asked for (else of the class it predicts); margin: score minus the "
-        "best other logit. Bars are 95 % intervals of the mean.",
-        judged, trends.SERIES, lambda r: trends.semantics_by_energy(catalog, r),
+        "Score: the logit (for CLIP and prototypes 100·cos) of the class asked for, else of the class predicted; margin: "
+        "score minus the best other. Bars are 95 % intervals of the mean.",
+        judged, trends.SERIES, lambda r: trends.semantics_by_energy(answers, r),
     )  # fmt: skip
     families = training.families(answers, {r.label: r for r in main})
     if families:
@@ -106,7 +106,7 @@ def figures(
         add(
             "shaping-tradeoff", "What shaping trades",
             "Change against the plain run on the same noise. Crosses are paired 95 % bootstrap intervals; below zero "
-            "fewer samples are memorized, left of zero the Fréchet distance in classifier features is smaller.",
+            "fewer samples are memorized, left of zero the Fréchet distance (in the first space) is smaller.",
             main, len(main), lambda r: trends.shaping_tradeoff(answers),
         )  # fmt: skip
     if strata.curves(answers):

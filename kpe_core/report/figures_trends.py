@@ -7,23 +7,13 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kpe_core.catalog.catalog import Catalog
-from kpe_core.report.claims_shaping import Setting, experiments
+from kpe_core.report.claims_shaping import Setting, experiments, measured_as
 from kpe_core.report.drawing import GREY, INK, MARKERS, OKABE_ITO, canvas, literal, style
-from kpe_core.report.figures_energy import average, column
+from kpe_core.report.figures_energy import column
 from kpe_core.report.material import StudyRun
 
 SERIES = len(OKABE_ITO)
 """Lines one panel can hold apart."""
-
-SEMANTICS = """
-WITH chosen AS (
-  SELECT score, margin, ntile(5) OVER (ORDER BY kpe, sample) AS q FROM samples WHERE run = $run
-)
-SELECT q, avg(score) AS score, avg(margin) AS margin,
-  1.959964 * stddev(score) / sqrt(count(*)) AS score_half, 1.959964 * stddev(margin) / sqrt(count(*)) AS margin_half
-FROM chosen GROUP BY q ORDER BY q
-"""
 
 
 def memorized_by_energy(answers: dict[str, pa.Table], runs: Sequence[StudyRun]) -> Figure:
@@ -45,18 +35,26 @@ def memorized_by_energy(answers: dict[str, pa.Table], runs: Sequence[StudyRun]) 
     return figure
 
 
-def semantics_by_energy(catalog: Catalog, runs: Sequence[StudyRun]) -> Figure:
-    """Mean score and margin by quintile of KPE with 95 % intervals of the mean, one line a run."""
-    figure = canvas(8.4, 3.8)
-    axes = figure.subplots(1, 2).ravel().tolist()
-    for i, run in enumerate(runs):
-        table = catalog.query(SEMANTICS, run=run.run)
+def semantics_by_energy(answers: dict[str, pa.Table], runs: Sequence[StudyRun]) -> Figure:
+    """Mean score and margin by part of KPE with 95 % intervals of the mean: a row of panels a space, one line a run."""
+    table = answers["semantics_by_tercile"]
+    labels, read_by, told = (np.asarray(table[name].to_pylist()) for name in ("run_label", "space", "quantity"))
+    spaces = list(dict.fromkeys(read_by[np.isin(labels, [run.label for run in runs])].tolist()))
+    figure = canvas(8.4, 0.8 + 3.0 * len(spaces))
+    grid = figure.subplots(len(spaces), 2, squeeze=False)
+    named: set[str] = set()
+    for space, axes in zip(spaces, grid, strict=True):
+        for i, run in enumerate(runs):
+            for ax, name in zip(axes, ("score", "margin"), strict=True):
+                here = table.filter(pa.array((labels == run.label) & (read_by == space) & (told == name)))
+                if here.num_rows:
+                    mean, low, high = (column(here, n) for n in ("mean", "low", "high"))
+                    label = run.label if run.label not in named else None
+                    _series(ax, i, column(here, "quantile"), mean, np.stack([mean - low, high - mean]), label)
+                    named.add(run.label)
         for ax, name in zip(axes, ("score", "margin"), strict=True):
-            half = average(table, f"{name}_half")
-            _series(ax, i, average(table, "q"), average(table, name), half, run.label if name == "score" else None)
-    for ax, name in zip(axes, ("score", "margin"), strict=True):
-        _quintiles(ax)
-        style(ax, name.capitalize(), "quintile of KPE, lowest to highest", f"mean {name} [logit]")
+            ax.set_xticks([1, 2, 3])
+            style(ax, f"{name.capitalize()}, read by {space}", "third of KPE, lowest to highest", f"mean {name}")
     _legend(figure)
     return figure
 
@@ -73,7 +71,7 @@ def shaping_tradeoff(answers: dict[str, pa.Table]) -> Figure:
     for i, (name, settings) in enumerate(families.items()):
         colour = OKABE_ITO[i % len(OKABE_ITO)]
         for j, s in enumerate(settings):
-            x, y = s.changes["frechet"], s.changes["f_mem"]
+            x, y = s.changes[measured_as([s], "frechet")[0]], s.changes["f_mem"]
             ax.errorbar(
                 x.delta, 100 * y.delta, xerr=[[x.delta - x.low], [x.high - x.delta]],
                 yerr=[[100 * (y.delta - y.low)], [100 * (y.high - y.delta)]],
@@ -91,9 +89,9 @@ def shaping_tradeoff(answers: dict[str, pa.Table]) -> Figure:
 
 
 def tradeoffs(answers: dict[str, pa.Table]) -> dict[str, list[Setting]]:
-    """By experiment, the shapings whose quality and memorization were both compared."""
+    """By experiment, the shapings whose quality (in the first space) and memorization were both compared."""
     complete = {
-        name: [s for s in settings if {"f_mem", "frechet"} <= s.changes.keys()]
+        name: [s for s in settings if "f_mem" in s.changes and measured_as([s], "frechet")]
         for name, (_, settings) in experiments(answers).items()
     }
     return {name: settings for name, settings in complete.items() if settings}

@@ -1,4 +1,4 @@
-"""Stage: hold a shard's endpoints against the training points and the classifier."""
+"""Stage: hold a shard's endpoints against the real data: neighbours, densities, features, semantics."""
 
 import functools
 
@@ -7,15 +7,17 @@ import pyarrow as pa
 import torch
 
 from kpe_core.data import planar
-from kpe_core.data.datasets import Prepared, load
-from kpe_core.measure.classifier import SmallClassifier, semantics
+from kpe_core.data.datasets import load
+from kpe_core.features.registry import reads_data_classes
+from kpe_core.features.semantics import semantics
 from kpe_core.measure.density import Fitted, estimator_name, fit
 from kpe_core.points.neighbours import nearest
-from kpe_core.stages.resolve import classifier_of
+from kpe_core.stages.features import endpoint_features, features_id, read_out_of
+from kpe_core.store.features import FeatureSet
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
-from kpe_core.study.specs import DataSpec, DensitySpec
+from kpe_core.study.specs import DATA, DataSpec, DensitySpec, PixelSpace
 from kpe_core.threads import one_thread
 
 
@@ -36,24 +38,17 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
         group = trajectories.group()
         x = np.asarray(group["x1"][start:stop]).reshape(stop - start, -1)  # type: ignore[index]
         label = np.asarray(group["label"][start:stop]) if run.conditional else None  # type: ignore[index]
-        prepared = load(run.data)
         with one_thread():
-            table = measure(run, prepared, classifier_of(store, run, prepared), x, label, start)
+            table = measure(store, run, x, label, start)
         store.write_table(f"{measures_folder(run)}/{shard:05d}.parquet", table)
     return {"shard": shard, "samples": stop - start}
 
 
-def measure(
-    run: Run,
-    prepared: Prepared,
-    classifier: SmallClassifier | None,
-    x: np.ndarray,
-    label: np.ndarray | None,
-    start: int,
-) -> pa.Table:
-    """Neighbours, densities and semantics of endpoints ``x`` (B, D) float32 whose first has index ``start``."""
-    points, here = torch.from_numpy(prepared.points), torch.from_numpy(x)
-    near = nearest(here, points, 2)
+def measure(store: Store, run: Run, x: np.ndarray, label: np.ndarray | None, start: int) -> pa.Table:
+    """Neighbours, features, semantics and densities of endpoints ``x`` (B, D) float32 whose first has index ``start``."""
+    prepared = load(run.data)
+    here = torch.from_numpy(x)
+    near = nearest(here, torch.from_numpy(prepared.points), 2)
     columns: dict[str, object] = {
         "sample": np.arange(start, start + len(x)),
         "norm": np.linalg.norm(x.astype(np.float64), axis=1),
@@ -62,25 +57,32 @@ def measure(
         "nearest": near.index[:, 0].numpy(),
         "nearest_label": prepared.point_labels[near.index[:, 0].numpy()],
     }
-    features = point_features = None
-    if classifier is not None:
-        s = semantics(classifier, x, label)
-        columns |= {"score": s.score, "margin": s.margin, "predicted": s.predicted, "features": list(s.features)}
-        features = torch.from_numpy(s.features)
-        point_features = torch.from_numpy(semantics(classifier, prepared.points, None).features)
+    seen = {DATA: here}
+    for i, space in enumerate(run.measure.spaces):
+        features = seen[space.name] = endpoint_features(store, run, space, here)
+        if not isinstance(space, PixelSpace):
+            columns[f"features_{i}"] = list(features.numpy())
+        if (read_out := read_out_of(store, run, space)) is not None:
+            with torch.inference_mode():
+                s = semantics(read_out(features), label if reads_data_classes(space, prepared) else None)
+            columns |= {f"score_{i}": s.score, f"margin_{i}": s.margin, f"predicted_{i}": s.predicted}
     for i, spec in enumerate(run.measure.densities):
-        if spec.space == "features":
-            assert features is not None
-            assert point_features is not None
-            density, at = fit(point_features, spec), features
-        else:
-            density, at = density_of(run.data, spec), here
-        columns[f"density_{i}"] = density.log_density(at).numpy()
+        density = _density(store, run, spec)
+        columns[f"density_{i}"] = density.log_density(seen[spec.space]).numpy()
         columns[f"parameter_{i}"] = np.full(len(x), density.parameter)
     return pa.table(columns)
 
 
-@functools.lru_cache(maxsize=4)
+def _density(store: Store, run: Run, spec: DensitySpec) -> Fitted:
+    if spec.space == DATA:
+        return density_of(run.data, spec)
+    prepared = load(run.data)
+    return feature_density(
+        store.url, features_id(run, run.measure.space(spec.space), prepared), prepared.n_points, spec
+    )
+
+
+@functools.lru_cache(maxsize=8)
 def density_of(data: DataSpec, spec: DensitySpec) -> Fitted:
     """The estimator on the training points as the field sees them, fitted once for all shards a process measures.
 
@@ -95,6 +97,12 @@ def density_of(data: DataSpec, spec: DensitySpec) -> Fitted:
         return torch.from_numpy(planar.true_prepared_log_density(prepared.name, prepared.affine, x.numpy()))
 
     return fit(torch.from_numpy(prepared.points), spec, truth if prepared.name in planar.SETS else None)
+
+
+@functools.lru_cache(maxsize=8)
+def feature_density(url: str, features: str, n_points: int, spec: DensitySpec) -> Fitted:
+    """The same on the stored features (in the store at ``url``, of that id) of the first ``n_points`` training points."""
+    return fit(torch.from_numpy(FeatureSet(Store(url), features).train(n_points)), spec)
 
 
 def density_columns(run: Run) -> list[tuple[str, str]]:

@@ -9,6 +9,9 @@ import numpy as np
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.features.extractor import extract
+from kpe_core.features.registry import build as build_extractor
+from kpe_core.features.registry import dimension
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.network import NetworkVelocity, build
 from kpe_core.fields.pretrained.field import pretrained_field
@@ -21,7 +24,20 @@ from kpe_core.stages.requirements import require_possible
 from kpe_core.stages.resolve import exact_field
 from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, PER_STEP, Plan, kept_states, shard_size_for
 from kpe_core.study.runs import Cell, cells
-from kpe_core.study.specs import DataSpec, DensitySpec, ExactField, FieldSpec, NetworkField, PretrainedField, Study
+from kpe_core.study.specs import (
+    DATA,
+    ClassifierSpace,
+    DataSpec,
+    DensitySpec,
+    ExactField,
+    FieldSpec,
+    NetworkField,
+    PixelSpace,
+    PretrainedField,
+    SpaceSpec,
+    Study,
+    TrainedSpace,
+)
 from kpe_core.threads import one_thread
 
 TASK_SECONDS = 0.4
@@ -35,6 +51,8 @@ ADAPTIVE_VELOCITIES = 250
 """What dopri5 takes between the grid's points at its default tolerance, by and large."""
 PROBE = 64
 PROBE_STEPS = 4
+PROBE_IMAGES = 4
+USUAL_FEATURES = 512
 
 
 @dataclass(frozen=True)
@@ -53,7 +71,7 @@ class Cost:
 class StudyPlan:
     costs: list[Cost]
     training_seconds: float
-    """Of all networks and classifiers the study needs, one core."""
+    """Of all networks and classifiers the study needs, and of its real data's features; one core."""
 
     def wall_seconds(self, workers: int) -> float:
         """Estimated time on ``workers`` equal workers, training included, start-up aside."""
@@ -75,12 +93,9 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
     with one_thread():
         costs = [_cost(cell, shard_size) for cell in cells(study)]
         networks = {(c.data, c.field) for c in cells(study) if isinstance(c.field, NetworkField)}
-        classifiers = {
-            (load(c.data).split_fingerprint, c.measure.classifier) for c in cells(study) if c.measure.classifier
-        }
-        seconds = sum(_training_seconds(data, field) for data, field in networks) + CLASSIFIER_SECONDS * len(
-            classifiers
-        )
+        spaces = {(load(c.data).split_fingerprint, s): c.data for c in cells(study) for s in c.measure.spaces}
+        seconds = sum(_training_seconds(data, field) for data, field in networks)
+        seconds += sum(_real_features_seconds(data, space) for (_, space), data in spaces.items())
     return StudyPlan(costs, seconds)
 
 
@@ -89,14 +104,16 @@ def _cost(cell: Cell, shard_size: int) -> Cost:
     evaluation = _evaluation_seconds(cell.data, cell.field, min(cell.batch, cell.n_samples))
     velocities = cell.nfe + (ADAPTIVE_VELOCITIES if cell.tolerance is not None else 0)
     evaluations = cell.n_samples * velocities * (1 if cell.guidance == 1.0 else 2)
-    densities = [_density_seconds(cell.data, spec, _features(cell)) for spec in cell.measure.densities]
+    densities = [_density_seconds(cell.data, spec, _features(cell, spec.space)) for spec in cell.measure.densities]
+    looking = sum(_extraction_seconds(cell.data, space) for space in cell.measure.spaces)
     return Cost(
         cell=cell,
         shards=Plan(cell.n_samples, shard_size_for(cell, shard_size)).n_shards,
         evaluations=evaluations,
         bytes=stored_bytes(cell, prepared.dim),
         sampling_seconds=RECORDING * evaluation * evaluations,
-        measuring_seconds=sum(fitting + each * cell.n_samples for fitting, each in densities),
+        measuring_seconds=looking * cell.n_samples
+        + sum(fitting + each * cell.n_samples for fitting, each in densities),
     )
 
 
@@ -125,8 +142,27 @@ def _evaluation_seconds(data: DataSpec, field: FieldSpec, batch: int) -> float:
     return _seconds(lambda: velocity.evaluate(x, 0.5, label)) / batch
 
 
-def _features(cell: Cell) -> int:
-    return cell.measure.classifier.features if cell.measure.classifier is not None else 0
+def _features(cell: Cell, space: str) -> int:
+    """Features of the space of that name; 0 for the coordinates, a common size where the spec does not tell."""
+    if space == DATA:
+        return 0
+    return dimension(cell.measure.space(space)) or USUAL_FEATURES
+
+
+@functools.lru_cache(maxsize=64)
+def _extraction_seconds(data: DataSpec, space: SpaceSpec) -> float:
+    """Seconds to compute one image's features with a pretrained network; the others' are not worth counting."""
+    if isinstance(space, PixelSpace | TrainedSpace):
+        return 0.0
+    prepared = load(data)
+    extractor, x = build_extractor(space, prepared), torch.from_numpy(prepared.points[:PROBE_IMAGES])
+    return _seconds(lambda: extract(extractor, x), repeats=1) / len(x)
+
+
+def _real_features_seconds(data: DataSpec, space: SpaceSpec) -> float:
+    prepared = load(data)
+    fitting = CLASSIFIER_SECONDS if isinstance(space, ClassifierSpace) else 0.0
+    return fitting + _extraction_seconds(data, space) * (len(prepared.train) + len(prepared.held_out))
 
 
 @functools.lru_cache(maxsize=64)
@@ -134,7 +170,7 @@ def _density_seconds(data: DataSpec, spec: DensitySpec, features: int) -> tuple[
     """Seconds to fit one density estimate, and per sample to ask it; in feature space with noise for features."""
     start = time.perf_counter()
     points = torch.from_numpy(load(data).points)
-    if spec.space == "features":
+    if spec.space != DATA:
         points = torch.from_numpy(initial_noise(0, 0, len(points), features))
         density = fit(points, spec)
     else:

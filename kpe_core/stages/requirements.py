@@ -9,6 +9,9 @@ import torch
 from kpe_core.data import planar
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
+from kpe_core.features.images import images_of
+from kpe_core.features.pca import most_components
+from kpe_core.features.registry import dimension, weights_file
 from kpe_core.fields.pretrained.field import pretrained_field
 from kpe_core.fields.pretrained.layouts import weights_hash
 from kpe_core.measure.covariance import whitening
@@ -20,16 +23,21 @@ from kpe_core.stages.resolve import resolve
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, training_recipe, weights_recipe
+from kpe_core.study.runs import Cell, Run, cells, space_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import (
+    DATA,
+    ClassifierSpace,
     DataSpec,
     DensitySpec,
     KdeDensity,
     KnnDensity,
-    MeasureSpec,
     NetworkField,
+    PcaSpace,
+    PixelSpace,
     PretrainedField,
+    SpaceSpec,
     Study,
+    TrainedSpace,
     TrueDensity,
     UNetField,
 )
@@ -49,11 +57,8 @@ def require_possible(cell: Cell) -> None:
         when it cannot; names the experiment.
     """
     prepared = load(cell.data)
-    if cell.measure.classifier is not None and not (prepared.is_spatial and min(prepared.shape[-2:]) >= SMALLEST_SIDE):
-        raise UserError(
-            f"{cell.experiment}.measure.classifier needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; "
-            f"{cell.data.name!r} as prepared has points of shape {prepared.shape}"
-        )
+    for space in cell.measure.spaces:
+        _require_space(cell, prepared, space)
     if isinstance(cell.field, UNetField):
         _require_levels(cell, prepared, cell.field)
     class_numbers(cell.classes, prepared)
@@ -68,6 +73,28 @@ def require_possible(cell: Cell) -> None:
         )
     for spec in cell.measure.densities:
         _require_density(cell, prepared, spec)
+
+
+def _require_space(cell: Cell, prepared: Prepared, space: SpaceSpec) -> None:
+    where = f"{cell.experiment}.measure.spaces {space.name}"
+    match space:
+        case PixelSpace():
+            pass
+        case PcaSpace():
+            if space.components > (most := most_components(prepared.n_points, prepared.dim)):
+                raise UserError(
+                    f"{where}: {prepared.n_points} training points in {prepared.dim} dimensions have {most} components, "
+                    f"not {space.components}"
+                )
+        case ClassifierSpace():
+            if not (prepared.is_spatial and min(prepared.shape[-2:]) >= SMALLEST_SIDE):
+                raise UserError(
+                    f"{where} needs images of at least {SMALLEST_SIDE}×{SMALLEST_SIDE} pixels; {cell.data.name!r} as "
+                    f"prepared has points of shape {prepared.shape}"
+                )
+        case _:
+            images_of(prepared)
+            weights_file(space)
 
 
 def _require_levels(cell: Cell, prepared: Prepared, field: UNetField) -> None:
@@ -118,17 +145,17 @@ def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
             f"{where}: {spec.k + spec.leave_one_out} neighbours are asked of {n} training points; "
             "raise data.n_train or lower measure.densities k"
         )
-    if isinstance(spec, KdeDensity) and spec.space == "data":
+    if isinstance(spec, KdeDensity) and spec.space == DATA:
         try:
             whitening(torch.from_numpy(prepared.points), spec.covariance)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-    if isinstance(spec, KdeDensity) and spec.space == "features" and spec.covariance == "full":
-        assert cell.measure.classifier is not None
-        if n <= (d := cell.measure.classifier.features):
+    if isinstance(spec, KdeDensity) and spec.space != DATA and spec.covariance == "full":
+        d = dimension(cell.measure.space(spec.space))
+        if d is not None and n <= d:
             raise UserError(
-                f"{where}: {n} training points have a singular covariance in {d} features; "
-                "use shrunk, fewer classifier.features or a larger data.n_train"
+                f"{where}: {n} training points have a singular covariance in the {d} features of space {spec.space!r}; "
+                "use shrunk, fewer features or a larger data.n_train"
             )
 
 
@@ -136,11 +163,11 @@ def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:
 class Training:
     """One thing to train, and the id of all that determines it."""
 
-    kind: Literal["classifier", "network"]
+    kind: Literal["classifier", "network", "pca"]
     recipe: str
     label: str
     data: DataSpec
-    spec: MeasureSpec | NetworkField
+    spec: TrainedSpace | NetworkField
     steps: tuple[int, ...] = ()
     """Of a network: those after which its weights are stored."""
 
@@ -158,9 +185,10 @@ def trainings_of(cell: Cell) -> list[Training]:
     """What ``cell`` needs trained, whether or not it already is."""
     prepared = load(cell.data)
     needed = []
-    if cell.measure.classifier is not None:
-        recipe = classifier_recipe(cell.measure, prepared.split_fingerprint)
-        needed.append(Training("classifier", recipe, f"classifier for {cell.experiment}", cell.data, cell.measure))
+    for space in cell.measure.spaces:
+        if isinstance(space, TrainedSpace):
+            recipe, label = space_recipe(space, prepared), f"{space.name} for {cell.experiment}"
+            needed.append(Training(space.extractor, recipe, label, cell.data, space))
     if isinstance(cell.field, NetworkField):
         assert cell.training_step is not None
         recipe, steps = training_recipe(cell.field, prepared.fingerprint), (cell.training_step,)
@@ -169,13 +197,13 @@ def trainings_of(cell: Cell) -> list[Training]:
 
 
 def missing_trainings(store: Store, study: Study) -> list[Training]:
-    """Trainings without weights in the store, each once for all its steps, classifiers (the shorter ones) first."""
+    """Trainings without weights in the store, each once for all its steps, the shorter ones first."""
     needed: dict[str, Training] = {}
     for training in (t for cell in cells(study) for t in trainings_of(cell)):
         known = needed.setdefault(training.recipe, training)
         needed[training.recipe] = replace(known, steps=tuple(sorted({*known.steps, *training.steps})))
     missing = [t for t in needed.values() if not t.is_done(store)]
-    return sorted(missing, key=lambda t: t.kind)
+    return sorted(missing, key=lambda t: t.kind == "network")
 
 
 @dataclass(frozen=True)

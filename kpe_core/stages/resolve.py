@@ -4,6 +4,7 @@ import torch
 
 from kpe_core.data.datasets import Prepared, load
 from kpe_core.errors import UserError
+from kpe_core.features.registry import weights_sha256
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
 from kpe_core.fields.efm import ExactField
@@ -11,13 +12,12 @@ from kpe_core.fields.guidance import Guided
 from kpe_core.fields.network import NetworkVelocity, restore
 from kpe_core.fields.pretrained.field import pretrained_field
 from kpe_core.fields.pretrained.layouts import weights_hash
-from kpe_core.measure.classifier import SmallClassifier
 from kpe_core.stages.labels import class_numbers
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import Cell, Run, classifier_recipe, training_recipe, weights_recipe
+from kpe_core.study.runs import Cell, Run, space_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import ExactField as ExactSpec
-from kpe_core.study.specs import NetworkField, PretrainedField
+from kpe_core.study.specs import NetworkField, PixelSpace, PretrainedField, SpaceSpec, TrainedSpace
 
 
 def resolve(store: Store, cell: Cell) -> Run | None:
@@ -26,10 +26,10 @@ def resolve(store: Store, cell: Cell) -> Run | None:
     Raises
     ------
     UserError
-        when the cell asks of its data what they cannot give, or a pretrained model's files are missing.
+        when the cell asks of its data what they cannot give, or the files of pretrained weights are missing.
     """
     prepared = load(cell.data)
-    weights = classifier = None
+    weights = None
     if isinstance(cell.field, NetworkField):
         card = network_box(store, cell, prepared.fingerprint).card()
         if card is None:
@@ -37,18 +37,27 @@ def resolve(store: Store, cell: Cell) -> Run | None:
         weights = card["sha256"]
     if isinstance(cell.field, PretrainedField):
         weights = weights_hash(cell.field)
-    if cell.measure.classifier is not None:
-        card = WeightsBox(store, classifier_recipe(cell.measure, prepared.split_fingerprint)).card()
-        if card is None:
-            return None
-        classifier = card["sha256"]
+    extractors = [_extractor_weights(store, space, prepared) for space in cell.measure.spaces]
+    known = tuple(sha256 for sha256 in extractors if sha256 is not None)
+    if len(known) < len(extractors):
+        return None
     return Run(
         **{name: getattr(cell, name) for name in Cell.model_fields if name != "classes"},
         classes=class_numbers(cell.classes, prepared),
         fingerprint=prepared.fingerprint,
         weights=weights,
-        classifier=classifier,
+        extractors=known,
     )
+
+
+def _extractor_weights(store: Store, space: SpaceSpec, prepared: Prepared) -> str | None:
+    """SHA-256 of the weights behind a space; None while they are not trained."""
+    if isinstance(space, PixelSpace):
+        return ""
+    if isinstance(space, TrainedSpace):
+        card = WeightsBox(store, space_recipe(space, prepared)).card()
+        return card["sha256"] if card is not None else None
+    return weights_sha256(space)
 
 
 def network_box(store: Store, cell: Cell, fingerprint: str) -> WeightsBox:
@@ -85,13 +94,3 @@ def exact_field(spec: ExactSpec, prepared: Prepared) -> ExactField:
     points = torch.from_numpy(prepared.points)
     labels = torch.from_numpy(prepared.point_labels) if spec.conditional else None
     return ExactField(points, labels, bridge(spec.bridge), getattr(torch, spec.dtype))
-
-
-def classifier_of(store: Store, run: Run, prepared: Prepared) -> SmallClassifier | None:
-    """The run's classifier; None without semantics."""
-    spec = run.measure.classifier
-    if spec is None:
-        return None
-    network = SmallClassifier(prepared.shape, prepared.n_classes, spec.features)
-    network.load_state_dict(WeightsBox(store, classifier_recipe(run.measure, prepared.split_fingerprint)).load())
-    return network.eval()

@@ -6,17 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpe_core.data.datasets import Prepared, load
-from kpe_core.measure.bootstrap import Interval, Resamples, mean_intervals
-from kpe_core.measure.classifier import semantics
-from kpe_core.measure.fidelity import fidelity
-from kpe_core.measure.frechet import Features
+from kpe_core.data.datasets import load
+from kpe_core.features.registry import reads_data_classes
 from kpe_core.stages.measure import density_columns, measures_folder
-from kpe_core.stages.probe import PROBED, probe_scores, probe_size
-from kpe_core.stages.resolve import classifier_of
-from kpe_core.stages.theory import growth_scores, is_exact, shows_growth, theory_columns
-from kpe_core.stages.train import held_out_accuracy
-from kpe_core.store.schema import DENSITIES, FEATURES, SAMPLES, SCORES, STEPS, THEORY
+from kpe_core.stages.scores import scores_table
+from kpe_core.stages.theory import is_exact, theory_columns
+from kpe_core.store.schema import DENSITIES, FEATURES, SAMPLES, SEMANTICS, STEPS, THEORY
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, Trajectories
 from kpe_core.study.runs import Run
@@ -28,15 +23,18 @@ def table_path(run: Run, name: str) -> str:
 
 
 def tabulate(store: Store, run: Run) -> dict[str, int]:
-    """Write the run's samples, densities, features, steps and scores; returns their row counts."""
+    """Write the run's samples, densities, semantics, features, steps and scores; returns their row counts."""
     with one_thread():
         measured = _read_measures(store, run)
-        samples = _samples(store, run, measured)
-        tables = {"samples": samples, "densities": _densities(run, measured), "scores": _scores(store, run, measured)}
+        tables = {
+            "samples": _samples(store, run, measured),
+            "densities": _densities(run, measured),
+            "semantics": _semantics(store, run, measured),
+            "features": _features(run, measured),
+            "scores": scores_table(store, run, measured),
+        }
     if is_exact(run):
         tables["theory"] = _with_run(run, theory_columns(store, run, load(run.data)), THEORY)
-    if "features" in measured.column_names:
-        tables["features"] = _with_run(run, measured.select(["sample", "features"]), FEATURES)
     counts = {name: table.num_rows for name, table in tables.items()}
     for name, table in tables.items():
         store.write_table(table_path(run, name), table)
@@ -63,19 +61,50 @@ def _with_run(run: Run, table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _samples(store: Store, run: Run, measured: pa.Table) -> pa.Table:
+    """Energies, neighbours, and the semantics of the first space that has some."""
     group = Trajectories(store, run.trajectories_id).group()
     for name in PER_SAMPLE:
         measured = measured.append_column(name, pa.array(np.asarray(group[name][:])))  # type: ignore[index]
     if run.conditional:
         measured = measured.append_column("label", pa.array(np.asarray(group["label"][:])))  # type: ignore[index]
+    first = next((i for i, space in enumerate(run.measure.spaces) if space.has_semantics), None)
+    if first is not None:
+        for name in ("score", "margin"):
+            measured = measured.append_column(name, measured[f"{name}_{first}"])
+        if reads_data_classes(run.measure.spaces[first], load(run.data)):
+            measured = measured.append_column("predicted", measured[f"predicted_{first}"])
     return _with_run(run, measured, SAMPLES)
+
+
+def _semantics(store: Store, run: Run, measured: pa.Table) -> pa.Table:
+    parts = []
+    for i, space in enumerate(run.measure.spaces):
+        if not space.has_semantics:
+            continue
+        columns = {name: measured[f"{name}_{i}"] for name in ("score", "margin", "predicted")}
+        if run.conditional and reads_data_classes(space, load(run.data)):
+            label = np.asarray(Trajectories(store, run.trajectories_id).group()["label"][:])  # type: ignore[index]
+            columns["agrees"] = pa.array(measured[f"predicted_{i}"].to_numpy() == label)
+        parts.append(_with_run(run, _in_space(space.name, measured, columns), SEMANTICS))
+    return pa.concat_tables(parts) if parts else SEMANTICS.empty_table()
+
+
+def _features(run: Run, measured: pa.Table) -> pa.Table:
+    parts = [
+        _with_run(run, _in_space(space.name, measured, {"features": measured[f"features_{i}"]}), FEATURES)
+        for i, space in enumerate(run.measure.spaces)
+        if f"features_{i}" in measured.column_names
+    ]
+    return pa.concat_tables(parts) if parts else FEATURES.empty_table()
+
+
+def _in_space(space: str, measured: pa.Table, columns: dict[str, pa.ChunkedArray]) -> pa.Table:
+    return pa.table({"sample": measured["sample"], "space": pa.array([space] * measured.num_rows), **columns})
 
 
 def _densities(run: Run, measured: pa.Table) -> pa.Table:
     parts = [
-        pa.table({
-            "sample": measured["sample"],
-            "space": pa.array([space] * measured.num_rows),
+        _in_space(space, measured, {
             "estimator": pa.array([estimator] * measured.num_rows),
             "log_density": measured[f"density_{i}"],
             "parameter": measured[f"parameter_{i}"],
@@ -113,57 +142,3 @@ def _write_steps(store: Store, run: Run) -> int:
             writer.write_table(_with_run(run, pa.table(columns), STEPS))
     store.write(table_path(run, "steps"), sink.getvalue())
     return run.n_samples * run.steps
-
-
-# -- scores ----------------------------------------------------------------------------------------------------------
-
-
-def _scores(store: Store, run: Run, measured: pa.Table) -> pa.Table:
-    """Metrics of the whole run with their intervals."""
-    n = measured.num_rows
-    resamples = Resamples(n, run.measure.bootstrap, run.seed)
-    kpe = np.asarray(Trajectories(store, run.trajectories_id).group()["kpe"][:])  # type: ignore[index]
-    means = {"f_mem": memorized(run, measured), "kpe": kpe}
-    if run.measure.classifier is not None:
-        means |= {name: measured[name].to_numpy() for name in ("score", "margin")}
-    found = mean_intervals(means, resamples)
-    prepared = load(run.data)
-    classifier = classifier_of(store, run, prepared)
-    if classifier is not None:
-        real = semantics(classifier, prepared.train, None).features
-        found |= fidelity(real, stacked_features(measured), resamples)
-        found["accuracy"] = Interval(held_out_accuracy(classifier, prepared), np.nan, np.nan)
-    found |= probe_scores(store, run, prepared, kpe)
-    if shows_growth(run):
-        found |= growth_scores(store, run, resamples)
-    rows = [
-        {
-            "run": run.run_id, "metric": m, "value": i.value, "low": _bounded(i.low), "high": _bounded(i.high),
-            "n": probe_size(run) if m in PROBED else n,
-        }
-        for m, i in found.items()
-    ]  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=SCORES)
-
-
-def memorized(run: Run, samples: pa.Table) -> np.ndarray:
-    """1.0 where d₁/d₂ is below the run's threshold, else 0.0. A point with two exact copies counts as memorized."""
-    d1, d2 = samples["d1"].to_numpy(), samples["d2"].to_numpy()
-    return np.asarray((d1 < run.measure.memorized_below * d2) | (d2 == 0), dtype=np.float64)
-
-
-def stacked_features(table: pa.Table) -> Features:
-    """(n, F) from a table's list column ``features``."""
-    column = table["features"].combine_chunks()
-    return np.array(column.flatten(), dtype=np.float32).reshape(table.num_rows, -1)
-
-
-def real_features(store: Store, run: Run, prepared: Prepared) -> Features:
-    """Features of the whole train split, (N, F)."""
-    classifier = classifier_of(store, run, prepared)
-    assert classifier is not None
-    return semantics(classifier, prepared.train, None).features
-
-
-def _bounded(value: float) -> float | None:
-    return None if np.isnan(value) else value

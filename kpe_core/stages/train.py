@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.features.classifier import train_classifier
+from kpe_core.features.pca import fit_pca
 from kpe_core.fields import training
-from kpe_core.measure.classifier import SmallClassifier, semantics, train_classifier
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
-from kpe_core.study.runs import classifier_recipe, training_recipe, weights_recipe
-from kpe_core.study.specs import DataSpec, MeasureSpec, NetworkField
+from kpe_core.study.runs import space_recipe, training_recipe, weights_recipe
+from kpe_core.study.specs import ClassifierSpace, DataSpec, NetworkField, TrainedSpace
 from kpe_core.threads import one_thread
 
 
@@ -69,32 +70,27 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
         )  # fmt: skip
 
 
-def classifier_weights(store: Store, data: DataSpec, measure: MeasureSpec) -> dict[str, Any]:
-    """The card of a classifier's weights, trained now on the whole train split unless they are in the store."""
-    assert measure.classifier is not None
+def space_weights(store: Store, data: DataSpec, space: TrainedSpace) -> dict[str, Any]:
+    """The card of what a space is fitted on the data, now unless it is in the store."""
     prepared = load(data)
-    box = WeightsBox(store, classifier_recipe(measure, prepared.split_fingerprint))
+    box = WeightsBox(store, space_recipe(space, prepared))
     if (card := box.card()) is not None:
         return card
     start = time.perf_counter()
+    told: dict[str, Any] = {}
     with one_thread():
-        network = train_classifier(
-            measure.classifier, prepared.train, prepared.train_labels, prepared.shape, prepared.n_classes
-        )
-        accuracy = held_out_accuracy(network, prepared)
-    return box.save(
-        network.state_dict(),
-        {
-            "kind": "classifier",
-            "classifier": measure.classifier.model_dump(mode="json"),
-            "data": data.model_dump(mode="json"),
-            "held_out_accuracy": accuracy,
-            "seconds": time.perf_counter() - start,
-            "provenance": provenance(),
-        },
-    )
-
-
-def held_out_accuracy(network: SmallClassifier, prepared: Prepared) -> float:
-    predicted = semantics(network, prepared.held_out, None).predicted
-    return float(np.mean(predicted == prepared.held_out_labels))
+        if isinstance(space, ClassifierSpace):
+            network = train_classifier(space, prepared.train, prepared.train_labels, prepared.shape, prepared.n_classes)
+            with torch.inference_mode():
+                said = network(torch.from_numpy(prepared.held_out)).argmax(dim=1).numpy()
+            told["held_out_accuracy"] = float(np.mean(said == prepared.held_out_labels))
+            tensors = network.state_dict()
+        else:
+            tensors = fit_pca(prepared.points, space.components)
+    card = {
+        "kind": space.extractor,
+        "space": space.model_dump(mode="json"),
+        "data": data.model_dump(mode="json"),
+        **told,
+    }
+    return box.save(tensors, {**card, "seconds": time.perf_counter() - start, "provenance": provenance()})

@@ -51,7 +51,7 @@ def damages(store: Store, run_id: str) -> Iterator[str]:
     yield from _table_damage(store, run_id)
     for recipe in store.list("weights"):
         card = WeightsBox(store, recipe).card()
-        if card is not None and card["sha256"] in (run.weights, run.classifier):
+        if card is not None and card["sha256"] in (run.weights, *run.extractors):
             try:
                 WeightsBox(store, recipe).load()
             except StoreDamaged as error:

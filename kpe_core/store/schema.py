@@ -33,15 +33,15 @@ SAMPLES = pa.schema([
     _field("d2", pa.float64(), "distance of x(1) to its second nearest training point", _LENGTH),
     _field("nearest", pa.int64(), "index of the nearest training point"),
     _field("nearest_label", pa.int64(), "class of the nearest training point"),
-    _field("score", pa.float64(), "classifier's logit of the class asked for (else of the predicted)", "logit", True),
-    _field("margin", pa.float64(), "score minus the best other class's logit", "logit", True),
-    _field("predicted", pa.int64(), "class the classifier predicts", nullable=True),
+    _field("score", pa.float64(), "score in the first space that has semantics (see semantics)", "logit", True),
+    _field("margin", pa.float64(), "score minus the best other class's logit, there", "logit", True),
+    _field("predicted", pa.int64(), "class predicted there; NULL where its classes are not the data's", nullable=True),
 ])  # fmt: skip
 
 DENSITIES = pa.schema([
     _RUN,
     _SAMPLE,
-    _field("space", pa.string(), "coordinates the density lives in: data, or the classifier's features"),
+    _field("space", pa.string(), "what the density lives in: data (prepared coordinates), or a feature space"),
     _field("estimator", pa.string(), "knn(k=…), kde(bandwidth rule), each with its choices (covariance, loo), or truth"),
     _field("log_density", pa.float64(), "log density of x(1) under the field's training points", "nat"),
     _field("parameter", pa.float64(), "k; the bandwidth, in coordinates or in the covariance's root; 0 for truth"),
@@ -62,10 +62,21 @@ STEPS = pa.schema([
     _field("log_density", pa.float64(), "log p_t(x) of the bridge; exact fields only", "nat", True),
 ])  # fmt: skip
 
+SEMANTICS = pa.schema([
+    _RUN,
+    _SAMPLE,
+    _field("space", pa.string(), "feature space that reads classes"),
+    _field("score", pa.float64(), "logit of the class asked for, else of the predicted (or 100·cos)", "logit"),
+    _field("margin", pa.float64(), "score minus the best other class's logit", "logit"),
+    _field("predicted", pa.int64(), "class of the largest logit, in the space's own numbering"),
+    _field("agrees", pa.bool_(), "whether it is the class asked for; NULL: none was, or other classes", nullable=True),
+])  # fmt: skip
+
 FEATURES = pa.schema([
     _RUN,
     _SAMPLE,
-    _field("features", pa.list_(pa.float32()), "the classifier's features of x(1)"),
+    _field("space", pa.string(), "feature space"),
+    _field("features", pa.list_(pa.float32()), "features of x(1)"),
 ])  # fmt: skip
 
 _FIDELITY = "frechet, frechet_infinite (extrapolated to infinite n), kid, precision, recall, density, coverage"
@@ -73,9 +84,10 @@ _FIDELITY = "frechet, frechet_infinite (extrapolated to infinite n), kid, precis
 SCORES = pa.schema([
     _RUN,
     _field(
-        "metric", pa.string(), "f_mem, kpe, score, margin, accuracy; of the adaptive solver's probe: kpe_bias, kpe_rank; "
-        "of exact fields: growth, growth_theory; in the classifier's features: " + _FIDELITY
+        "metric", pa.string(), "f_mem, kpe; of the adaptive solver's probe: kpe_bias, kpe_rank; of exact fields: growth, "
+        "growth_theory; in a space: score, margin, accuracy (on held-out images), agreement, " + _FIDELITY
     ),
+    _field("space", pa.string(), "feature space, or data; NULL where the metric has none", nullable=True),
     _field("value", pa.float64(), "the metric"),
     _field("low", pa.float64(), "lower end of its 95 % interval; NULL where it has none", nullable=True),
     _field("high", pa.float64(), "upper end of its 95 % interval; NULL where it has none", nullable=True),
@@ -113,6 +125,7 @@ COMPARISONS = pa.schema([
     _RUN,
     _field("baseline", pa.string(), "the plain run on the same noise"),
     _field("metric", pa.string(), "which metric"),
+    _field("space", pa.string(), "feature space, or data; NULL where the metric has none", nullable=True),
     _field("delta", pa.float64(), "metric of run minus metric of baseline"),
     _field("low", pa.float64(), "lower end of its paired 95 % interval"),
     _field("high", pa.float64(), "upper end of its paired 95 % interval"),
@@ -122,6 +135,7 @@ COMPARISONS = pa.schema([
 RUN_TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "densities": DENSITIES,
+    "semantics": SEMANTICS,
     "steps": STEPS,
     "features": FEATURES,
     "scores": SCORES,

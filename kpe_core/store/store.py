@@ -4,6 +4,7 @@
 
     store.json                       format and numerics version
     weights/<recipe>/                trained networks and classifiers, under the hash of what determines them
+    features/<id>/                   features of real data, under the hash of data, extractor and weights
     trajectories/<id>/               data.zarr, plan.json, shards/00000.json …
     runs/<id>/                       run.json, measures/, tables/, and manifest.json or quarantine.json
     comparisons/  studies/<name>/    paired differences; what each study last said, its report

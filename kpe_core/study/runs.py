@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kpe_core.identity import canonical_json, digest
 from kpe_core.study.specs import (
     Classes,
+    ClassifierSpace,
     DataSpec,
     Experiment,
     FieldSpec,
@@ -18,8 +19,12 @@ from kpe_core.study.specs import (
     Spec,
     StatesSpec,
     Study,
+    TrainedSpace,
     evaluations_per_step,
 )
+
+if TYPE_CHECKING:
+    from kpe_core.data.datasets import Prepared
 
 
 class Cell(Spec):
@@ -64,8 +69,12 @@ class Run(Cell):
     fingerprint: str
     weights: str | None
     """SHA-256 of the network's weights, or of a pretrained model's files; None for the exact field."""
-    classifier: str | None
-    """SHA-256 of the classifier's weights; None without semantics."""
+    extractors: tuple[str, ...]
+    """SHA-256 of the weights behind each of ``measure.spaces``, in order; empty for the coordinates themselves."""
+
+    def weights_of(self, space: str) -> str:
+        """SHA-256 of the weights behind the space of that name."""
+        return self.extractors[[s.name for s in self.measure.spaces].index(space)]
 
     def sampling_identity(self) -> dict[str, Any]:
         """Everything that determines the trajectories' numbers. Not how they are computed or measured."""
@@ -85,7 +94,7 @@ class Run(Cell):
 
     @property
     def run_id(self) -> str:
-        return digest("run", self.sampling_identity(), self.measure.model_dump(mode="json"), self.classifier)
+        return digest("run", self.sampling_identity(), self.measure.identity(), self.extractors)
 
     def is_baseline_of(self, other: "Run") -> bool:
         """Whether ``other`` differs from this plain run by its shaping alone, so that the two are paired."""
@@ -201,7 +210,8 @@ def weights_recipe(training: str, step: int) -> str:
     return digest("network", training, step)
 
 
-def classifier_recipe(measure: MeasureSpec, split_fingerprint: str) -> str:
-    """Id of everything that determines a classifier's weights."""
-    assert measure.classifier is not None
-    return digest("classifier", measure.classifier.model_dump(mode="json"), split_fingerprint)
+def space_recipe(space: TrainedSpace, prepared: "Prepared") -> str:
+    """Id of everything that determines a space fitted on the data: a classifier learns the whole train split, principal
+    components are those of the field's training points."""
+    seen = prepared.split_fingerprint if isinstance(space, ClassifierSpace) else prepared.fingerprint
+    return digest(space.extractor, space.feature_identity(), seen)

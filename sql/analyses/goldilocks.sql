@@ -5,6 +5,7 @@
 -- param study: the study
 -- param quality: one of frechet | frechet_infinite | kid | precision | recall | density | coverage | score | margin, default
 --   frechet: which metric stands for quality
+-- param space: text, default '': the feature space it lives in; empty: the first that has it
 -- column experiment: the experiment of the study; runs of one share data and field
 -- column run_label: the run's name
 -- column kpe: mean energy [coordinate²/time]
@@ -15,7 +16,11 @@
 -- column quality: the metric; NULL where the run has none
 -- column quality_low, quality_high: ends of its 95 % interval
 -- column best: whether no run of the experiment has better quality
-WITH late AS (
+WITH chosen AS (
+  FROM scores WHERE metric = $quality AND $space IN ('', space)
+  QUALIFY row_number() OVER (PARTITION BY run ORDER BY space) = 1
+),
+late AS (
   SELECT run, avg(kpe_late) / nullif(avg(kpe), 0) AS late_share FROM samples GROUP BY run
 ),
 points AS (
@@ -26,7 +31,7 @@ points AS (
   JOIN late USING (run)
   JOIN scores e ON e.run = m.run AND e.metric = 'kpe'
   JOIN scores f ON f.run = m.run AND f.metric = 'f_mem'
-  LEFT JOIN scores q ON q.run = m.run AND q.metric = $quality
+  LEFT JOIN chosen q ON q.run = m.run
   WHERE m.study = $study
 )
 SELECT

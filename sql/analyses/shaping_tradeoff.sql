@@ -7,6 +7,7 @@
 -- column alpha0, beta0: launch and landing gain
 -- column eta: a given gain, in place of alpha0 and beta0
 -- column metric: which metric
+-- column space: the feature space it lives in; NULL where it has none
 -- column value: the metric
 -- column value_low, value_high: ends of its 95 % interval
 -- column delta: difference to the plain run; NULL for the plain run
@@ -23,10 +24,11 @@ members AS (
   WHERE baseline IS NOT NULL OR run IN (SELECT baseline FROM families)
 )
 SELECT
-  members.run_label, plain, alpha0, beta0, eta, s.metric, s.value, s.low AS value_low, s.high AS value_high,
+  members.run_label, plain, alpha0, beta0, eta, s.metric, s.space, s.value, s.low AS value_low, s.high AS value_high,
   c.delta, c.low, c.high, s.n
 FROM members
 JOIN scores s ON s.run = members.run
-LEFT JOIN comparisons c ON c.run = members.run AND c.metric = s.metric AND c.baseline = members.baseline
-WHERE s.metric NOT IN ('accuracy', 'kpe_bias', 'kpe_rank', 'growth', 'growth_theory')  -- none of them traded
-ORDER BY position, s.metric;
+LEFT JOIN comparisons c ON c.run = members.run AND c.baseline = members.baseline
+  AND c.metric = s.metric AND c.space IS NOT DISTINCT FROM s.space
+WHERE s.metric NOT IN ('accuracy', 'agreement', 'kpe_bias', 'kpe_rank', 'growth', 'growth_theory')  -- none of them traded
+ORDER BY position, s.metric, s.space;

@@ -1,2 +1,2 @@
--- One row per run and sample: the classifier's features of the endpoint.
+-- One row per run, sample and feature space: features of the endpoint.
 CREATE VIEW features AS SELECT * FROM parquet_features;

@@ -4,10 +4,12 @@ import math
 from typing import Any
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.features.registry import reads_data_classes
 from kpe_core.fields.bridges import bridge
 from kpe_core.measure.density import estimator_name
 from kpe_core.measure.fidelity import fidelity_metrics
 from kpe_core.sampling.shaping import landing_limit
+from kpe_core.stages.features import kept_spaces
 from kpe_core.stages.probe import PROBED, is_probed
 from kpe_core.stages.theory import is_exact, shows_growth
 from kpe_core.store.trajectories import kept_states
@@ -28,7 +30,11 @@ FACTS = {
     "adaptive": "whether the solver chooses its own steps",
     "conditional": "whether samples are asked for by class",
     "shaped": "whether η is anything but 1",
-    "classifier": "whether semantics are measured",
+    "reads_classes": "whether some space reads the data's own classes",
+    "kept_spaces": "spaces whose features are kept",
+    "semantic_spaces": "spaces that read classes",
+    "n_features": "rows of the features table",
+    "n_semantics": "rows of the semantics table",
     "probed": "whether the adaptive solver followed some samples once more",
     "theory": "whether there is a table of what the theory says",
     "keeps_ends": "whether the states x(0) and x(1) are stored",
@@ -49,8 +55,9 @@ FACTS = {
 """Every fact and what it is."""
 
 
-def facts(run: Run, prepared: Prepared) -> dict[str, Any]:
-    """The facts of one run, by the names of ``FACTS``."""
+def facts(run: Run, prepared: Prepared, dims: dict[str, int]) -> dict[str, Any]:
+    """The facts of one run, by the names of ``FACTS``; ``dims``: features of each of its spaces."""
+    kept, semantic = kept_spaces(run), [space for space in run.measure.spaces if space.has_semantics]
     tolerance = run.tolerance or 0.0
     return {
         "run": run.run_id,
@@ -63,7 +70,11 @@ def facts(run: Run, prepared: Prepared) -> dict[str, Any]:
         "adaptive": run.tolerance is not None,
         "conditional": run.conditional,
         "shaped": not run.shaping.is_plain,
-        "classifier": run.measure.classifier is not None,
+        "reads_classes": any(reads_data_classes(space, prepared) for space in run.measure.spaces),
+        "kept_spaces": [space.name for space in kept],
+        "semantic_spaces": [space.name for space in semantic],
+        "n_features": run.n_samples * len(kept),
+        "n_semantics": run.n_samples * len(semantic),
         "probed": is_probed(run),
         "theory": is_exact(run),
         "keeps_ends": len(kept_states(run)) > 0,
@@ -75,7 +86,7 @@ def facts(run: Run, prepared: Prepared) -> dict[str, Any]:
         "n_classes": prepared.n_classes,
         "n_densities": run.n_samples * len(run.measure.densities),
         "estimators": [estimator_name(spec) for spec in run.measure.densities],
-        "metrics": _metrics(run, prepared),
+        "metrics": _metrics(run, prepared, dims),
         "max_entropy": math.log(prepared.n_points) + 1e-9,
         "landing_limit": landing_limit(bridge(run.field.bridge).closing_order)
         if isinstance(run.field, ExactField)
@@ -85,11 +96,14 @@ def facts(run: Run, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _metrics(run: Run, prepared: Prepared) -> list[str]:
+def _metrics(run: Run, prepared: Prepared, dims: dict[str, int]) -> list[str]:
     found = ["f_mem", "kpe"]
-    if run.measure.classifier is not None:
-        compared = fidelity_metrics(len(prepared.train), run.n_samples, run.measure.classifier.features)
-        found += ["score", "margin", "accuracy", *compared]
+    for space in run.measure.spaces:
+        here = list(fidelity_metrics(len(prepared.train), run.n_samples, dims[space.name]))
+        here += ["score", "margin"] if space.has_semantics else []
+        if reads_data_classes(space, prepared):
+            here += ["accuracy", "agreement"] if run.conditional else ["accuracy"]
+        found += [f"{metric} in {space.name}" for metric in here]
     if is_probed(run):
         found += PROBED
     if shows_growth(run):

@@ -8,29 +8,31 @@ import pandas as pd
 import pyarrow as pa
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.features.registry import reads_data_classes
 from kpe_core.measure.density import estimator_name
 from kpe_core.sampling.shaping import landing_exponent
+from kpe_core.stages.features import features_dim, kept_spaces
 from kpe_core.stages.labels import labels_of
 from kpe_core.stages.probe import PROBED, probe_size
-from kpe_core.stages.tabulate import memorized, table_path
+from kpe_core.stages.scores import memorized
+from kpe_core.stages.tabulate import table_path
 from kpe_core.stages.theory import is_exact
 from kpe_core.store.schema import SAMPLES
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories, kept_states
 from kpe_core.study.runs import Run
-from kpe_core.study.specs import KnnDensity
+from kpe_core.study.specs import DATA, KnnDensity
 from tasks.quality.drift import drift_frame, earlier_run
 from tasks.quality.facts import facts
-from tasks.quality.gaps import not_finite, relative_gap, share
+from tasks.quality.gaps import full_names, not_finite, relative_gap, share
 from tasks.quality.noise import noise_frame
 from tasks.quality.recompute import recomputed_gap
 from tasks.quality.states import states_frame, stored_noise
 from tasks.quality.steps import steps_frame
 from tasks.quality.theory import theory_frame
 
-SEMANTIC = ("score", "margin", "predicted")
 RANGES = {
-    **dict.fromkeys(("f_mem", "precision", "recall", "coverage", "accuracy"), (0.0, 1.0)),
+    **dict.fromkeys(("f_mem", "precision", "recall", "coverage", "accuracy", "agreement"), (0.0, 1.0)),
     **dict.fromkeys(("kpe", "density"), (0.0, np.inf)),
     "kpe_bias": (-1.0, np.inf),
     "kpe_rank": (-1.0, 1.0),
@@ -58,16 +60,17 @@ def evidence(store: Store, run: Run, study: str) -> Evidence:
     trajectories = Trajectories(store, run.trajectories_id)
     table = store.read_table(table_path(run, "samples"))
     samples = table.to_pandas()
-    features = store.read_table(table_path(run, "features")) if run.measure.classifier is not None else None
     scores = store.read_table(table_path(run, "scores")).to_pandas()
     densities = store.read_table(table_path(run, "densities")).to_pandas()
     theory = store.read_table(table_path(run, "theory")).to_pandas() if is_exact(run) else None
     noise = noise_frame(stored_noise(run, trajectories)) if len(kept_states(run)) else None
     earlier = earlier_run(store, run, study)
     found = {
-        "samples": samples_frame(run, samples, features, trajectories, prepared),
+        "samples": samples_frame(run, samples, trajectories, prepared),
         "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
         "densities": densities_frame(run, densities, samples, trajectories, prepared),
+        "features": features_frame(store, run) if kept_spaces(run) else None,
+        "semantics": semantics_frame(store, run, samples, prepared) if _semantic(run) else None,
         "states": states_frame(store, run, trajectories, samples, prepared),
         "noise": noise,
         "scores": scores_frame(run, scores, table),
@@ -76,22 +79,22 @@ def evidence(store: Store, run: Run, study: str) -> Evidence:
         "shards": shards_frame(run, trajectories),
     }
     frames = {name: frame for name, frame in found.items() if frame is not None}
-    return Evidence(facts(run, prepared), frames)
+    return Evidence(
+        facts(run, prepared, {space.name: features_dim(store, run, space) for space in run.measure.spaces}), frames
+    )
 
 
-def samples_frame(
-    run: Run, samples: pd.DataFrame, features: pa.Table | None, trajectories: Trajectories, prepared: Prepared
-) -> pd.DataFrame:
+def samples_frame(run: Run, samples: pd.DataFrame, trajectories: Trajectories, prepared: Prepared) -> pd.DataFrame:
     """The samples table with its identities' gaps; one row a sample."""
     kept = np.asarray(trajectories.group()["label"][:])  # type: ignore[index]
     asked = labels_of(run, prepared)
     right = pd.Series(kept == asked).reindex(samples["sample"], fill_value=False)
     required = [f.name for f in SAMPLES if not f.nullable and f.name != "run"]
-    required += list(SEMANTIC) if features is not None else []
+    required += ["score", "margin"] if _semantic(run) else []
     needed = 0.5 * samples["displacement"] ** 2
     straightness = np.where(samples["kpe"] > 0, share(needed, samples["kpe"]), 1.0)
     nearest = pd.Series(prepared.point_labels).reindex(samples["nearest"]).to_numpy()
-    frame = samples.assign(
+    return samples.assign(
         not_finite=not_finite(samples, required),
         energy_sum_gap=relative_gap(samples["kpe_early"] + samples["kpe_late"], samples["kpe"]),
         early_share=share(samples["kpe_early"], samples["kpe"]),
@@ -104,16 +107,37 @@ def samples_frame(
         label_kept=right.to_numpy(),
         nearest_label_right=nearest == samples["nearest_label"],
     )
-    return frame if features is None else frame.assign(features_right=_whole_features(run, samples, features))
 
 
-def _whole_features(run: Run, samples: pd.DataFrame, features: pa.Table) -> np.ndarray:
-    """Whether each sample has exactly one row of features, of the right length and finite."""
-    assert run.measure.classifier is not None
-    column = features.select(["sample", "features"]).to_pandas()
-    right = column["features"].map(lambda v: len(v) == run.measure.classifier.features and np.isfinite(v).all())
-    found = right.groupby(column["sample"]).agg(["size", "all"]).reindex(samples["sample"])
-    return np.asarray((found["size"] == 1) & (found["all"] == True), dtype=bool)  # noqa: E712  (missing is not right)
+def _semantic(run: Run) -> bool:
+    return any(space.has_semantics for space in run.measure.spaces)
+
+
+def features_frame(store: Store, run: Run) -> pd.DataFrame:
+    """The features table without the features, which are held against their space; one row a sample and space."""
+    dims = {space.name: features_dim(store, run, space) for space in kept_spaces(run)}
+    table = store.read_table(table_path(run, "features")).to_pandas()
+    pairs = zip(table["space"], table["features"], strict=True)
+    right = [len(values) == dims.get(space) and np.isfinite(values).all() for space, values in pairs]
+    return table.drop(columns="features").assign(features_right=np.array(right, dtype=bool))
+
+
+def semantics_frame(store: Store, run: Run, samples: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
+    """The semantics table; one row a sample and space."""
+    table = store.read_table(table_path(run, "semantics")).to_pandas()
+    readers = [space.name for space in run.measure.spaces if reads_data_classes(space, prepared)]
+    label = (
+        samples.drop_duplicates("sample").set_index("sample")["label"].reindex(table["sample"]).to_numpy(dtype=float)
+    )
+    predicted, of_data = table["predicted"].to_numpy(), table["space"].isin(readers).to_numpy()
+    asked = of_data & np.isfinite(label)
+    said = table["agrees"].map({True: 1.0, False: 0.0}).to_numpy(dtype=float)
+    return table.assign(
+        not_finite=not_finite(table, ["sample", "score", "margin", "predicted"]),
+        class_exists=(predicted >= 0) & (~of_data | (predicted < prepared.n_classes)),
+        agrees_right=np.where(asked, said == (predicted == label), np.isnan(said)),
+        margin_right=~asked | (table["margin"].to_numpy() <= 0) | (predicted == label),
+    )
 
 
 def densities_frame(
@@ -125,7 +149,7 @@ def densities_frame(
     # log p̂ is +∞ where the k-th neighbour is at distance 0, which d₂ = 0 (d₁ for k = 1) allows: exact copies
     copies = {1: _copies(samples, "d1"), 2: _copies(samples, "d2")}
     may_diverge = np.array([
-        isinstance(spec, KnnDensity) and (spec.space == "features" or sample in copies[min(2, spec.k)])
+        isinstance(spec, KnnDensity) and (spec.space != DATA or sample in copies[min(2, spec.k)])
         for spec, sample in zip(specs, densities["sample"], strict=True)
     ], dtype=bool)  # fmt: skip
     named = not_finite(densities, ["sample", "log_density", "parameter"])
@@ -152,6 +176,7 @@ def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFr
     low, high = np.reshape(ranges, (-1, 2)).T
     metric = scores["metric"]
     return scores.assign(
+        name=full_names(scores),
         not_finite=not_finite(scores, ["value", "n"]),
         recomputed_gap=relative_gap(value, recomputed),
         in_range=(value >= low) & (value <= high),

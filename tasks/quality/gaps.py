@@ -40,3 +40,8 @@ def not_finite(frame: pd.DataFrame, columns: list[str]) -> NDArray[np.object_]:
     for row in np.flatnonzero(bad.any(axis=1)):
         named[row] = ", ".join(np.asarray(columns)[bad[row]])
     return named
+
+
+def full_names(scores: pd.DataFrame) -> pd.Series:
+    """Each metric with the space it lives in, where it has one: ``frechet in pca``."""
+    return scores["metric"].where(scores["space"].isna(), scores["metric"] + " in " + scores["space"].fillna(""))

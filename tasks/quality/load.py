@@ -91,7 +91,7 @@ def _read(path: Path) -> Suite:
     return Suite(table, tuple(document["keys"]), columns, tuple(specs))
 
 
-_WHOLE = ("samples", "densities", "scores", "theory")
+_WHOLE = ("samples", "densities", "semantics", "scores", "theory")
 """Suites about a stored table's own rows, and so with its columns."""
 
 

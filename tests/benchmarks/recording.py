@@ -23,7 +23,7 @@ def recorder(folder: Path, n_samples: int, steps: int, batch: int = 125) -> Reco
     }
     cell = next(iter(cells(Study.model_validate({"name": "bench", "experiments": [experiment]}))))
     values = {name: getattr(cell, name) for name in type(cell).model_fields}
-    run = Run(**values, fingerprint="0", weights="0", classifier=None)
+    run = Run(**values, fingerprint="0", weights="0", extractors=())
     trajectories = Trajectories(Store.create_or_open(str(folder)), run.trajectories_id)
     trajectories.create(run, (DIM,), np.full(n_samples, -1), exact=False, shard_size=n_samples)
     return Recorder(trajectories.group("r+"), run)

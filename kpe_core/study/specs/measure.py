@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from kpe_core.study.specs.base import Count, Fraction, Seed, Spec
+from kpe_core.study.specs.base import Count, Fraction, Spec
+from kpe_core.study.specs.spaces import DATA, SpaceSpec
 
 BANDWIDTHS = ("median_nn", "scott", "silverman", "loo")
 NARROWEST, WIDEST = 1e-9, 1e9
@@ -17,7 +18,7 @@ class KnnDensity(Spec):
 
     estimator: Literal["knn"]
     k: Count = 5
-    space: Literal["data", "features"] = "data"
+    space: str = DATA
     leave_one_out: bool = Field(default=False, strict=True)
     """An endpoint that is a training point (within 1e-6 of the data's scale) does not see it."""
 
@@ -33,7 +34,7 @@ class KdeDensity(Spec):
     ``loo`` maximises the likelihood of training points left out of their own density."""
     covariance: Literal["isotropic", "diagonal", "full", "shrunk"] = "isotropic"
     """The kernel's shape: a ball, or the training points' variances, covariance, or Ledoit–Wolf covariance."""
-    space: Literal["data", "features"] = "data"
+    space: str = DATA
     leave_one_out: bool = Field(default=False, strict=True)
     """As for k-NN."""
 
@@ -54,27 +55,17 @@ class TrueDensity(Spec):
     """The density the points were drawn from, in closed form: for the 2-D sets, to hold the estimators against."""
 
     estimator: Literal["truth"]
-    space: Literal["data", "features"] = "data"
+    space: str = DATA
 
     @field_validator("space")
     @classmethod
     def _in_data_space(cls, value: str) -> str:
-        if value != "data":
-            raise ValueError(
-                "density `truth` is known in space `data` only; use knn or kde in the classifier's features"
-            )
+        if value != DATA:
+            raise ValueError("density `truth` is known in space `data` only; use knn or kde in a space of features")
         return value
 
 
 DensitySpec = Annotated[KnnDensity | KdeDensity | TrueDensity, Field(discriminator="estimator")]
-
-
-class ClassifierSpec(Spec):
-    """The small classifier whose logits give score and margin and whose last layer gives features."""
-
-    features: Count = 32
-    epochs: Count = 12
-    seed: Seed = 0
 
 
 class MeasureSpec(Spec):
@@ -85,8 +76,9 @@ class MeasureSpec(Spec):
         KdeDensity(estimator="kde", bandwidth="median_nn"),
         KdeDensity(estimator="kde", bandwidth="scott"),
     )
-    classifier: ClassifierSpec | None = None
-    """None: no semantics (2-D sets)."""
+    spaces: tuple[SpaceSpec, ...] = ()
+    """Feature spaces, beside the prepared coordinates. Each has its Fréchet and kernel distance, precision, recall,
+    density and coverage; those that read classes have score and margin, the first of them the samples table's."""
     memorized_below: Fraction = 1 / 3
     """A sample is memorized when d₁/d₂ is below this ([BO])."""
     bootstrap: Annotated[int, Field(strict=True, ge=100, le=100_000)] = 1000
@@ -101,7 +93,28 @@ class MeasureSpec(Spec):
         return value
 
     @model_validator(mode="after")
-    def _feature_space_needs_classifier(self) -> Self:
-        if self.classifier is None and any(d.space == "features" for d in self.densities):
-            raise ValueError("a density in space `features` needs a `classifier`")
+    def _spaces_have_names(self) -> Self:
+        names = [space.name for space in self.spaces]
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise ValueError(f"spaces must differ in name; used twice: {', '.join(twice)}. Give one a `name`")
+        for density in self.densities:
+            if density.space not in (DATA, *names):
+                near = difflib.get_close_matches(density.space, (DATA, *names), n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(
+                    f"density {density.estimator} in space {density.space!r}: measure.spaces has "
+                    f"{', '.join(names) or 'none'}, and {DATA!r} is always there{hint}"
+                )
         return self
+
+    def space(self, name: str) -> SpaceSpec:
+        """The space of that name."""
+        return next(space for space in self.spaces if space.name == name)
+
+    def identity(self) -> dict[str, Any]:
+        """What determines the measurements' numbers: everything but the places where weights lie."""
+        spaces = [
+            space.feature_identity() | space.model_dump(include={"name", "semantics", "prompt"})
+            for space in self.spaces
+        ]
+        return {**self.model_dump(mode="json"), "spaces": spaces}

@@ -45,7 +45,7 @@ def test_the_truth_is_known_of_the_2d_sets_only() -> None:
     with pytest.raises(UserError, match=r"one\.measure\.densities truth: the density behind 'digits' is not known"):
         ask({"name": "digits"}, TrueDensity(estimator="truth"))
     with pytest.raises(ValidationError, match="known in space `data` only"):
-        TrueDensity(estimator="truth", space="features")
+        TrueDensity(estimator="truth", space="pca")
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,11 @@ def test_a_covariance_is_refused_that_only_its_root_shows_to_be_singular() -> No
 
 
 def test_features_are_fewer_than_points_for_a_full_covariance() -> None:
-    density = KdeDensity(estimator="kde", covariance="full", space="features")
-    ask({"name": "digits", "n_train": 33}, density, classifier={"features": 32})
-    with pytest.raises(UserError, match=r"32 training points have a singular covariance in 32 features"):
-        ask({"name": "digits", "n_train": 32}, density, classifier={"features": 32})
+    density = KdeDensity(estimator="kde", covariance="full", space="classifier")
+    spaces = [{"extractor": "classifier", "features": 32}]
+    ask({"name": "digits", "n_train": 33}, density, spaces=spaces)
+    with pytest.raises(UserError, match=r"32 training points have a singular covariance in the 32 features"):
+        ask({"name": "digits", "n_train": 32}, density, spaces=spaces)
 
 
 def test_leaving_one_out_takes_one_more_point() -> None:

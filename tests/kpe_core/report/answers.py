@@ -18,7 +18,8 @@ def density(
 def trend(label: str, quantity: str, n: int = 1000, **rho: Any) -> dict[str, Any]:
     """A row of trends."""
     given = {"given_norm": None, "given_norm_low": None, "given_norm_high": None}
-    return {"run_label": label, "quantity": quantity, "n": n, "rho_norm": 0.1, **given, **rho}
+    space = None if quantity == "memorized" else "classifier"
+    return {"run_label": label, "space": space, "quantity": quantity, "n": n, **ALIKE, **given, **rho}
 
 
 def quantiles(label: str = "a", score: float | None = 5.0, n: int = 5) -> list[dict[str, Any]]:
@@ -33,6 +34,15 @@ def quantiles(label: str = "a", score: float | None = 5.0, n: int = 5) -> list[d
             "margin": None if score is None else score - 2 + q,
         }
         for q in range(1, n + 1)
+    ]
+
+
+def semantics(label: str = "a", space: str = "classifier") -> list[dict[str, Any]]:
+    """Rows of semantics_by_tercile: score and margin rise by two from third to third."""
+    return [
+        {"run_label": label, "space": space, "quantity": name, "quantile": q, "n": 333, "mean": least + 2 * q, "sd": sd}
+        for name, least, sd in (("score", 4.0, 1.5), ("margin", 2.0, 0.5))
+        for q in (1, 2, 3)
     ]
 
 
@@ -56,7 +66,7 @@ def tradeoff(
     low, high = (None, None) if delta is None else (delta - half, delta + half)
     return {
         "run_label": label, "plain": alpha0 == 0 and beta0 == 0,
-        "alpha0": alpha0, "beta0": beta0, "metric": metric, "value": value, "delta": delta,
+        "alpha0": alpha0, "beta0": beta0, "metric": metric, "space": None, "value": value, "delta": delta,
         "low": low, "high": high, "n": n,
     }  # fmt: skip
 

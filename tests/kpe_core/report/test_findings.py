@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from kpe_core.report.findings import Finding, as_dicts, findings, not_reproduced, summary, tally
-from tests.kpe_core.report.answers import checkpoint, density, memorization, quantiles, tables, tradeoff, trend
+from tests.kpe_core.report.answers import (
+    checkpoint,
+    density,
+    memorization,
+    quantiles,
+    semantics,
+    tables,
+    tradeoff,
+    trend,
+)
 
 NEGATIVE = {"rho": -0.65, "low": -0.69, "high": -0.61}
 SPREAD = {"given_norm": -0.5, "given_norm_low": -0.55, "given_norm_high": -0.45}
@@ -54,7 +63,7 @@ def test_density_verdicts(numbers: dict[str, float], verdict: str, told: str) ->
 
 def test_an_estimate_among_features_is_named_so() -> None:
     rows = [density(estimator="kde(0.7)", space="features", **NEGATIVE)]
-    assert "ρ(KPE, feature-space KDE (0.7) log density)" in only("Energy is high", density_correlation=rows).sentence
+    assert "ρ(KPE, KDE (0.7) log density in features)" in only("Energy is high", density_correlation=rows).sentence
 
 
 def test_density_sentence_reads_as_people_write() -> None:
@@ -108,11 +117,26 @@ def test_four_samples_judge_nothing() -> None:
     assert len(found) == 5
 
 
-def test_knn_in_data_space_is_preferred() -> None:
-    rows = [density(estimator="kde(scott)", rho=0.1, low=0.05, high=0.15), density(space="features", **NEGATIVE)]
-    assert "KDE (scott)" in only("Energy is high at low density", density_correlation=rows).sentence
-    rows.append(density(**NEGATIVE))
-    assert "k-NN" in only("Energy is high at low density", density_correlation=rows).sentence
+def test_each_space_is_judged_by_its_k_nn_the_data_first() -> None:
+    unclear = density(estimator="kde(scott)", rho=0.01, low=-0.05, high=0.07)
+    rows = [density(space="pca", **NEGATIVE), unclear]
+    told = findings(tables(density_correlation=rows))
+    assert [f.key for f in told] == ["ρ +0.01", "ρ −0.65 in pca"]
+    assert "KDE (scott) log density)" in told[0].sentence
+    told = findings(tables(density_correlation=[*rows, density(**NEGATIVE)]))
+    assert "k-NN log density)" in told[0].sentence
+    assert "k-NN log density in pca)" in told[1].sentence
+
+
+def test_each_reading_of_classes_is_judged_with_its_confounders() -> None:
+    rows = [trend("a", q, **RISING) for q in ("score", "margin")]
+    other = [row | {"space": "clip", "given_both": 0.02, "within_class": 0.3} for row in rows]
+    both = semantics() + semantics(space="clip")
+    first, second = findings(tables(trends=rows + other, semantics_by_tercile=both))
+    assert "read by classifier" in first.sentence
+    assert "read by clip" in second.sentence
+    assert "(the displacement too +0.02, the class +0.30)" in second.sentence
+    assert "displacement" not in first.sentence
 
 
 def test_bandwidth_that_flips_the_sign_is_told() -> None:
@@ -150,10 +174,10 @@ def test_strata_of_runs_without_semantics(auc: float, p: float, verdict: str) ->
 )
 def test_semantics(score: dict[str, float], margin: dict[str, float], verdict: str, told: str) -> None:
     rows = [trend("a", "margin", **margin), trend("a", "score", **score)]
-    finding = only("Score and margin", trends=rows, kpe_quantiles=quantiles())
+    finding = only("Score and margin", trends=rows, semantics_by_tercile=semantics())
     assert finding.verdict == verdict
     assert told in finding.sentence
-    assert "the score goes 6.00 → 10.0 and the margin 4.00 → 8.00" in finding.sentence
+    assert "the score goes 6.00 ± 1.50 → 10.0 ± 1.50 and the margin 4.00 ± 0.500 → 8.00 ± 0.500" in finding.sentence
 
 
 @pytest.mark.parametrize(
@@ -237,6 +261,17 @@ def test_launch_alone_without_quality_is_measured() -> None:
     assert finding.verdict == "measured"
 
 
+def test_quality_is_judged_in_each_space() -> None:
+    rows = PLAIN + shaped(0.02, 0, 0.01)
+    rows += [
+        tradeoff("e kts(0.02, 0)", 0.02, 0, "frechet", 9.0, -1.0, 0.5) | {"space": s} for s in ("pca", "inception")
+    ]
+    found = [f for f in findings(tables(shaping_tradeoff=rows)) if f.topic == "Launch alone improves quality"]
+    assert ["the Fréchet distance in pca" in f.sentence for f in found] == [True, False]
+    assert "the Fréchet distance in inception goes 10.0 → 9.00" in found[1].sentence
+    assert [f.verdict for f in found] == ["holds", "holds"]
+
+
 def test_shaped_runs_get_no_other_findings() -> None:
     labels = ["e plain", "e kts(0, 0.02)"]
     found = findings(
@@ -244,6 +279,7 @@ def test_shaped_runs_get_no_other_findings() -> None:
             density_correlation=[density(label, **NEGATIVE) for label in labels],
             trends=[trend(label, q, **RISING) for label in labels for q in ("score", "margin", "memorized")],
             kpe_quantiles=[row for label in labels for row in quantiles(label)],
+            semantics_by_tercile=[row for label in labels for row in semantics(label)],
             memorization=[memorization(label) for label in labels],
             shaping_tradeoff=PLAIN + shaped(0, 0.02, -0.05),
         )

@@ -34,7 +34,7 @@ experiments:
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
     fields: {kind: unet, channels: 8, patch: 1, steps: 40, batch: 8, schedule: constant, checkpoints: [10, 25]}
     sampling: {n_samples: 40, nfe: 4, batch: 20, states: {keep: endpoints}, shapings: [{}, {beta0: 0.02}]}
-    measure: {densities: [], classifier: {epochs: 1, features: 4}, bootstrap: 200, probe: 0}
+    measure: {densities: [], spaces: [{extractor: classifier, epochs: 1, features: 4}], bootstrap: 200, probe: 0}
   - name: again
     data: {name: digits, n_train: 32, prepare: {pool: 4}}
     fields: {kind: unet, channels: 8, patch: 1, steps: 40, batch: 8, schedule: constant, checkpoints: [5]}

@@ -24,7 +24,7 @@ experiments:
     data: {{name: array, root: {root}/colour.npz, prepare: {{scaling: symmetric}}}}
     fields: {{kind: exact, conditional: true}}
     sampling: {{n_samples: 30, nfe: 8, batch: 10, classes: data}}
-    measure: {{classifier: {{epochs: 1, features: 4}}, bootstrap: 100, probe: 0}}
+    measure: {{spaces: [{{extractor: classifier, epochs: 1, features: 4}}], bootstrap: 100, probe: 0}}
   - name: latent
     data: {{name: array, root: {root}/latent.npy, prepare: {{scaling: centered}}}}
     fields: {{kind: exact}}

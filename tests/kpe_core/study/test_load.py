@@ -7,7 +7,7 @@ import pytest
 
 from kpe_core.errors import UserError
 from kpe_core.study.load import STUDIES, find_study, load_study
-from kpe_core.study.specs import ShapingSpec, Study
+from kpe_core.study.specs import ClassifierSpace, ShapingSpec, Study
 
 
 def nfe_of(study: Study) -> list[tuple[int, ...]]:
@@ -47,7 +47,8 @@ def test_set_addresses_items_by_number_by_name_and_all_at_once(
 def test_set_reaches_what_the_file_leaves_out_and_the_last_one_wins(study_file: Path) -> None:
     overrides = (
         "title=Another",
-        "experiments.plain.measure.classifier.epochs=3",
+        "experiments.plain.measure.spaces=[{extractor: classifier}]",
+        "experiments.plain.measure.spaces.0.epochs=3",
         "experiments.plain.sampling.states={keep: every, every: 5}",
         "experiments.plain.sampling.seed=1",
         "experiments.plain.sampling.seed=2",
@@ -55,8 +56,9 @@ def test_set_reaches_what_the_file_leaves_out_and_the_last_one_wins(study_file: 
     study = load_study(str(study_file), overrides)
     first = study.experiments[0]
     assert study.title == "Another"
-    assert first.measure.classifier is not None
-    assert first.measure.classifier.epochs == 3
+    (space,) = first.measure.spaces
+    assert isinstance(space, ClassifierSpace)
+    assert space.epochs == 3
     assert (first.sampling.states.keep, first.sampling.states.every) == ("every", 5)
     assert first.sampling.seed == 2
 

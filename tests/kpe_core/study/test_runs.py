@@ -6,16 +6,26 @@ from typing import Any
 import pytest
 
 from kpe_core import identity
+from kpe_core.data.datasets import load
 from kpe_core.identity import canonical_json, digest
 from kpe_core.study.load import load_study
-from kpe_core.study.runs import Cell, Run, cells, classifier_recipe, training_recipe, weights_recipe
-from kpe_core.study.specs import ClassifierSpec, MeasureSpec, MLPField, Study, UNetField
+from kpe_core.study.runs import Cell, Run, cells, space_recipe, training_recipe, weights_recipe
+from kpe_core.study.specs import (
+    ClassifierSpace,
+    ClipSpace,
+    DataSpec,
+    EfficientNetSpace,
+    MLPField,
+    PcaSpace,
+    Study,
+    UNetField,
+)
 
 BASE: dict[str, Any] = {
     "experiment": "e", "label": "e", "data": {"name": "digits"}, "field": {"kind": "exact"}, "training_step": None,
     "solver": "euler", "tolerance": None, "nfe": 20, "guidance": 1.0, "grid": "uniform", "shaping": {},
     "n_samples": 50, "seed": 0, "energy_split": 0.6, "batch": 25, "states": {}, "measure": {},
-    "fingerprint": "f" * 16, "weights": None, "classifier": None,
+    "fingerprint": "f" * 16, "weights": None, "extractors": [],
 }  # fmt: skip
 
 
@@ -133,7 +143,8 @@ def test_names_move_nothing(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"measure": {"bootstrap": 500}}, {"measure": {"classifier": {}}}, {"classifier": "c"}]
+    "change",
+    [{"measure": {"bootstrap": 500}}, {"measure": {"spaces": [{"extractor": "pixels"}]}}, {"extractors": ["c"]}],
 )
 def test_measures_move_the_run_but_not_its_trajectories(change: dict[str, Any]) -> None:
     """So that measuring anew samples nothing anew."""
@@ -192,11 +203,6 @@ def test_recipes_are_of_spec_and_data() -> None:
     looked_at = network.model_copy(update={"checkpoints": (10, 20)})
     assert training_recipe(looked_at, "a") == training_recipe(network, "a")
     assert len({weights_recipe(training, step) for training in trainings for step in (10, 20)}) == 2 * len(trainings)
-    measure = MeasureSpec(classifier=ClassifierSpec())
-    same = MeasureSpec(classifier=ClassifierSpec(), bootstrap=500)
-    assert classifier_recipe(measure, "a") == classifier_recipe(same, "a")
-    assert classifier_recipe(measure, "a") != classifier_recipe(measure, "b")
-    assert classifier_recipe(MeasureSpec(classifier=ClassifierSpec(epochs=1)), "a") != classifier_recipe(measure, "a")
 
 
 def test_what_is_expected_of_runs_is_no_part_of_them() -> None:
@@ -205,3 +211,31 @@ def test_what_is_expected_of_runs_is_no_part_of_them() -> None:
     plain = Study.model_validate({"name": "s", "experiments": [experiment]})
     more = Study.model_validate({"name": "s", "experiments": [experiment], "quality": [expectation]})
     assert list(cells(plain)) == list(cells(more))
+
+
+def test_what_is_fitted_on_the_data_is_fitted_once() -> None:
+    """A classifier learns the whole train split, principal components are of the field's own points."""
+    many, few = load(DataSpec(name="sandwich")), load(DataSpec(name="sandwich", n_train=50))
+    classifier, pca = ClassifierSpace(extractor="classifier"), PcaSpace(extractor="pca")
+    assert space_recipe(classifier, many) == space_recipe(classifier, few)
+    assert space_recipe(classifier, many) == space_recipe(classifier.model_copy(update={"name": "other"}), many)
+    assert space_recipe(pca, many) != space_recipe(pca, few)
+    assert space_recipe(pca, many) != space_recipe(pca.model_copy(update={"components": 2}), many)
+    assert space_recipe(classifier, many) != space_recipe(classifier.model_copy(update={"epochs": 1}), many)
+
+
+def test_where_weights_lie_is_no_part_of_an_id_and_what_they_are_is() -> None:
+    def of(extractors: tuple[str, ...], **changes: Any) -> str:
+        space = {"extractor": "clip", "model": "ViT-B-32", "weights": "/here", **changes}
+        return run(measure={"spaces": [space]}, extractors=extractors).run_id
+
+    assert of(("a",)) == of(("a",), weights="/there")
+    assert len({of(("a",)), of(("b",)), of(("a",), prompt="{class}"), of(("a",), model="RN50")}) == 4
+
+
+def test_features_do_not_depend_on_how_they_are_read() -> None:
+    clip = ClipSpace(extractor="clip", model="ViT-B-32", weights="x", prompt="a {class}")
+    assert clip.feature_identity() == {"extractor": "clip", "model": "ViT-B-32"}
+    net = EfficientNetSpace(extractor="efficientnet")
+    assert net.feature_identity() == net.model_copy(update={"semantics": "prototypes", "name": "n"}).feature_identity()
+    assert net.feature_identity() != net.model_copy(update={"side": 112}).feature_identity()

@@ -83,7 +83,24 @@ REFUSED: list[tuple[type[Spec], dict[str, Any], str]] = [
     (StatesSpec, {"keep": "all", "every": 3}, "`every: k` goes with `keep: every`"),
     (StatesSpec, {"every": 3}, "`every: k` goes with `keep: every`"),
     (StatesSpec, {"keep": "every"}, "`every: k` goes with `keep: every`"),
-    (MeasureSpec, {"densities": [{"estimator": "knn", "space": "features"}]}, "needs a `classifier`"),
+    (
+        MeasureSpec,
+        {"densities": [{"estimator": "knn", "space": "pcs"}], "spaces": [{"extractor": "pca"}]},
+        "density knn in space 'pcs': measure.spaces has pca, and 'data' is always there; did you mean 'pca'",
+    ),
+    (
+        MeasureSpec,
+        {"spaces": [{"extractor": "pca"}, {"extractor": "pca", "components": 2}]},
+        "used twice: pca. Give one a",
+    ),
+    (MeasureSpec, {"spaces": [{"extractor": "pca", "name": "data"}]}, "'data' is the name of the prepared coordinates"),
+    (MeasureSpec, {"spaces": [{"extractor": "pixels", "name": "x"}]}, "'data' is the name of the prepared coordinates"),
+    (MeasureSpec, {"spaces": [{"extractor": "dino"}]}, "does not match any of the expected tags"),
+    (
+        MeasureSpec,
+        {"spaces": [{"extractor": "clip", "model": "RN50", "weights": "x", "prompt": "a photo"}]},
+        r"must hold \{class\} once",
+    ),
     (
         MeasureSpec,
         {"densities": [{"estimator": "kde", "bandwidth": "silvermann"}]},

@@ -6,12 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from kpe_core.stages.features import compute_all
 from kpe_core.stages.manifest import register
 from kpe_core.stages.measure import measure_shard
 from kpe_core.stages.resolve import resolve
 from kpe_core.stages.sample import create_trajectories, sample_shard
 from kpe_core.stages.tabulate import table_path, tabulate
-from kpe_core.stages.train import classifier_weights, network_weights
+from kpe_core.stages.train import network_weights, space_weights
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run, cells
 from kpe_core.study.specs import NetworkField, Study
@@ -27,11 +28,12 @@ def make_run(store: Store, name: str, **choices: Any) -> Run:
     (cell,) = cells(study)
     if isinstance(cell.field, NetworkField):
         network_weights(store, cell.data, cell.field)
-    if cell.measure.classifier is not None:
-        classifier_weights(store, cell.data, cell.measure)
+    for space in cell.measure.spaces:
+        space_weights(store, cell.data, space)
     run = resolve(store, cell)
     assert run is not None
     register(store, run)
+    compute_all(store, run)
     plan = create_trajectories(store, run, 25)
     for shard in range(plan.n_shards):
         sample_shard(store, run, shard)

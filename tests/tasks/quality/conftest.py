@@ -20,7 +20,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Run]
         "exact": make_run(store, "exact"),
         "conditional": make_run(store, "conditional", fields=NETWORK),
         "semantic": make_run(
-            store, "semantic", data=digits, fields=NETWORK, measure={"classifier": {"epochs": 1}}, sampling={"nfe": 4}
+            store,
+            "semantic",
+            data=digits,
+            fields=NETWORK,
+            measure={"spaces": [{"extractor": "classifier", "epochs": 1}]},
+            sampling={"nfe": 4},
         ),
     }
 

@@ -140,7 +140,7 @@ FAULTS: list[tuple[Callable[[Bench], None], str, list[str]]] = [
         "scores: every metric is there, but missing: f_mem",
     ]),
     (faults.lost_features, "semantic", [
-        "samples: every sample has its features, once and finite, but 1 of 50 samples: 7 (False)",
+        "features: no row is missing, none too many, but 49 rows",
     ]),
 ]  # fmt: skip
 

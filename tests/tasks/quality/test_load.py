@@ -57,7 +57,7 @@ def test_columns_are_those_of_the_frames_and_names_are_used_once(bench: Copy, ki
 
 def test_conditions_and_facts(bench: Copy) -> None:
     run = bench("exact").run
-    told = facts(run, load(run.data))
+    told = facts(run, load(run.data), {space.name: 32 for space in run.measure.spaces})
     more = (
         expectation(means="a", args={"column": "kpe", "max_value": "$n_points"}, when={"solver": ["heun", "euler"]}),
         expectation(means="b", when={"field": "exact", "solver": "heun"}),

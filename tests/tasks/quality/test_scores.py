@@ -41,7 +41,7 @@ def test_an_unbiased_distance_may_be_negative(bench: Copy) -> None:
 @pytest.mark.parametrize(("n", "fidelity"), [(1, False), (5, False), (6, True)])
 def test_a_handful_of_samples_with_a_classifier_passes(tmp_path: Path, n: int, fidelity: bool) -> None:
     store = Store.create_or_open(str(tmp_path))
-    sampling, measure = {"n_samples": n, "nfe": 2}, {"classifier": {"epochs": 1}}
+    sampling, measure = {"n_samples": n, "nfe": 2}, {"spaces": [{"extractor": "classifier", "epochs": 1}]}
     run = make_run(store, "few", data={"name": "digits"}, fields=NETWORK, measure=measure, sampling=sampling)
     assert judge(store, [run], "test") == {run.run_id: []}
     assert ("frechet" in Bench(store, run).table("scores")["metric"].to_pylist()) == fidelity

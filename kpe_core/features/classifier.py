@@ -1,13 +1,11 @@
-"""A small convolutional classifier of the real images: score, margin and features of generated ones."""
-
-from typing import NamedTuple
+"""A small convolutional classifier of the real images, trained on the spot."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kpe_core.study.specs import ClassifierSpec
+from kpe_core.study.specs import ClassifierSpace
 
 BATCH = 64
 LEARNING_RATE = 2e-3
@@ -34,12 +32,16 @@ class SmallClassifier(nn.Module):
         """(B, features), before the last rectification, so that their distribution is close to Gaussian."""
         return self.embed(self.convolve(x.view(-1, *self.shape)))
 
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, n_classes)."""
+        return torch.as_tensor(self.read_out(nn.functional.relu(features)))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.read_out(nn.functional.relu(self.features(x)))
+        return self.logits(self.features(x))
 
 
 def train_classifier(
-    spec: ClassifierSpec, x: NDArray[np.float32], labels: NDArray[np.int64], shape: tuple[int, ...], n_classes: int
+    spec: ClassifierSpace, x: NDArray[np.float32], labels: NDArray[np.int64], shape: tuple[int, ...], n_classes: int
 ) -> SmallClassifier:
     """Fit on real points ``x`` (N, D) of a shape (H, W) or (C, H, W) by cross-entropy.
 
@@ -61,26 +63,3 @@ def train_classifier(
             optimizer.step()
         schedule.step()
     return network.eval()
-
-
-class Semantics(NamedTuple):
-    """One row a sample; logits have no unit."""
-
-    score: NDArray[np.float64]
-    """Logit of the class asked for; of the predicted class where none was."""
-    margin: NDArray[np.float64]
-    """Score minus the best other class's logit."""
-    predicted: NDArray[np.int64]
-    features: NDArray[np.float32]
-
-
-@torch.inference_mode()
-def semantics(network: SmallClassifier, x: NDArray[np.float32], label: NDArray[np.int64] | None) -> Semantics:
-    """Score, margin, predicted class and features of ``x`` (B, D), held against ``label`` (B,) or None."""
-    features = network.features(torch.from_numpy(x))
-    logits = network.read_out(nn.functional.relu(features)).to(torch.float64)
-    predicted = logits.argmax(dim=1)
-    asked = (predicted if label is None else torch.from_numpy(label))[:, None]
-    score = logits.gather(1, asked).squeeze(1)
-    other = logits.scatter(1, asked, -torch.inf).amax(dim=1)
-    return Semantics(score.numpy(), (score - other).numpy(), predicted.numpy(), features.numpy())

@@ -1,0 +1,109 @@
+"""From a space's spec to its extractor, and to the hash of the weights that determine it."""
+
+from pathlib import Path
+
+from torch import Tensor
+
+from kpe_core.data.datasets import Prepared
+from kpe_core.features.classifier import SmallClassifier
+from kpe_core.features.clip import SOURCE as CLIP
+from kpe_core.features.clip import clip
+from kpe_core.features.dinov2 import SOURCE as DINO
+from kpe_core.features.dinov2 import dinov2
+from kpe_core.features.efficientnet import CLASSES, efficientnet, weights_path
+from kpe_core.features.efficientnet import FEATURES as EFFICIENTNET_FEATURES
+from kpe_core.features.efficientnet import SOURCE as EFFICIENTNET
+from kpe_core.features.extractor import Extractor
+from kpe_core.features.images import images_of
+from kpe_core.features.inception import FEATURES as INCEPTION_FEATURES
+from kpe_core.features.inception import SOURCE as INCEPTION
+from kpe_core.features.inception import inception
+from kpe_core.features.pca import pca
+from kpe_core.features.weights_file import found, sha256_of
+from kpe_core.study.specs import (
+    ClassifierSpace,
+    ClipSpace,
+    DinoSpace,
+    EfficientNetSpace,
+    InceptionSpace,
+    PcaSpace,
+    PixelSpace,
+    SpaceSpec,
+)
+
+PretrainedSpace = EfficientNetSpace | ClipSpace | InceptionSpace | DinoSpace
+"""Whose weights lie in a file, and which look at pictures."""
+
+
+def build(spec: SpaceSpec, prepared: Prepared, trained: dict[str, Tensor] | None = None) -> Extractor:
+    """The extractor of a space on ``prepared`` data; ``trained``: weights of one that is fitted on them.
+
+    Raises
+    ------
+    UserError
+        when the data are no pictures and it needs some, or its weights are missing or wrong.
+    """
+    match spec:
+        case PixelSpace():
+            return Extractor(prepared.dim, lambda x: x)
+        case PcaSpace():
+            assert trained is not None
+            return pca(trained)
+        case ClassifierSpace():
+            assert trained is not None
+            network = SmallClassifier(prepared.shape, prepared.n_classes, spec.features)
+            network.load_state_dict(trained)
+            return Extractor(spec.features, network.eval().features, network.logits)
+        case EfficientNetSpace():
+            return efficientnet(spec, images_of(prepared))
+        case ClipSpace():
+            return clip(spec, images_of(prepared), prepared.class_names)
+        case InceptionSpace():
+            return inception(spec, images_of(prepared))
+        case DinoSpace():
+            return dinov2(spec, images_of(prepared))
+
+
+def weights_file(spec: PretrainedSpace) -> Path:
+    """The file or folder a pretrained space takes its weights from.
+
+    Raises
+    ------
+    UserError
+        when it is not there.
+    """
+    match spec:
+        case EfficientNetSpace():
+            return found(weights_path(spec), f"space {spec.name}, weights of EfficientNet-Lite0", EFFICIENTNET)
+        case ClipSpace():
+            return found(spec.weights, f"space {spec.name}, weights of CLIP {spec.model}", CLIP)
+        case InceptionSpace():
+            return found(spec.weights, f"space {spec.name}, weights of InceptionV3", INCEPTION)
+        case DinoSpace():
+            return found(spec.folder, f"space {spec.name}, folder of DINOv2", DINO)
+
+
+def weights_sha256(spec: PretrainedSpace) -> str:
+    """SHA-256 of these weights."""
+    return sha256_of(weights_file(spec))
+
+
+def reads_data_classes(spec: SpaceSpec, prepared: Prepared) -> bool:
+    """Whether a space reads classes, and they are the data set's own (ImageNet's 1000 in the order of its folders too)."""
+    if isinstance(spec, EfficientNetSpace) and spec.semantics == "imagenet":
+        return prepared.name.startswith("imagenet") and prepared.n_classes == CLASSES
+    return spec.has_semantics
+
+
+def dimension(spec: SpaceSpec) -> int | None:
+    """Number of features, where the spec alone tells it."""
+    match spec:
+        case PcaSpace():
+            return spec.components
+        case ClassifierSpace():
+            return spec.features
+        case EfficientNetSpace():
+            return EFFICIENTNET_FEATURES
+        case InceptionSpace():
+            return INCEPTION_FEATURES
+    return None

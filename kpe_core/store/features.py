@@ -1,0 +1,94 @@
+"""Features of real data in a store: one Zarr v3 group for each (data, extractor, weights), computed once for every study.
+
+Laid out like trajectories: metadata first, then parts that each own one chunk, each with a marker written last.
+"""
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from kpe_core.errors import StoreDamaged
+from kpe_core.store.provenance import provenance
+from kpe_core.store.store import Store
+
+
+class FeatureSet:
+    """The features of a data set's train split, then of its held-out split: ``features`` (point, feature) float32."""
+
+    def __init__(self, store: Store, features_id: str) -> None:
+        self.store = store
+        self.folder = f"features/{features_id}"
+
+    def create(self, n_train: int, n_held_out: int, dim: int, rows_at_once: int, about: dict[str, Any]) -> None:
+        """Write metadata unless it is there; the plan file, written last, says it is whole."""
+        with self.store.lock(self.folder.replace("/", "-"), wait=True):
+            if self.exists():
+                return
+            self.store.remove(self.folder)
+            n = n_train + n_held_out
+            attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": provenance()}
+            group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=attributes)
+            group.create_array(
+                "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
+                dimension_names=("point", "feature"), attributes={"long_name": "train split, then held out"},
+            )  # fmt: skip
+            plan = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
+            self.store.write_json(f"{self.folder}/plan.json", plan)
+
+    def exists(self) -> bool:
+        return self.store.exists(f"{self.folder}/plan.json")
+
+    def plan(self) -> dict[str, int]:
+        return dict(self.store.read_json(f"{self.folder}/plan.json"))
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def rows(self, part: int) -> tuple[int, int]:
+        plan = self.plan()
+        start = part * plan["rows_at_once"]
+        return start, min(plan["n_train"] + plan["n_held_out"], start + plan["rows_at_once"])
+
+    def missing(self) -> list[int]:
+        """Parts without a marker."""
+        plan = self.plan()
+        n_parts = math.ceil((plan["n_train"] + plan["n_held_out"]) / plan["rows_at_once"])
+        done = {int(name.removesuffix(".json")) for name in self.store.list(f"{self.folder}/parts")}
+        return sorted(set(range(n_parts)) - done)
+
+    def write(self, part: int, features: NDArray[np.float32]) -> None:
+        """Store a part's features (rows, dim) and, last, its marker."""
+        start, stop = self.rows(part)
+        self._array("r+")[start:stop] = features
+        digest = hashlib.sha256(np.ascontiguousarray(features).tobytes()).hexdigest()
+        self.store.write_json(f"{self.folder}/parts/{part:05d}.json", {"rows": [start, stop], "sha256": digest})
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def train(self, n: int | None = None) -> NDArray[np.float32]:
+        """Features of the first ``n`` points of the train split, or of all of it: (n, dim).
+
+        Raises
+        ------
+        StoreDamaged
+            when some of them were never computed.
+        """
+        return self._read(0, self.plan()["n_train"] if n is None else n)
+
+    def held_out(self) -> NDArray[np.float32]:
+        """Features of the held-out split, (n_held_out, dim)."""
+        plan = self.plan()
+        return self._read(plan["n_train"], plan["n_train"] + plan["n_held_out"])
+
+    def _read(self, start: int, stop: int) -> NDArray[np.float32]:
+        size = self.plan()["rows_at_once"]
+        if absent := [part for part in self.missing() if start < (part + 1) * size and part * size < stop]:
+            raise StoreDamaged(f"{self.store.path(self.folder)}: parts {absent} of these features were never computed")
+        return np.asarray(self._array("r")[start:stop], dtype=np.float32)
+
+    def _array(self, mode: str) -> Any:
+        where = self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r")
+        return zarr.open_group(where, mode=mode)["features"]  # type: ignore[arg-type]
