@@ -73,11 +73,11 @@ class _Validator:
                 again = batch.validate(suite(name, missed), result_format={"result_format": "SUMMARY", **named})
                 results |= _by_name(again)
                 answer.results = list(results.values())
-            for rule in expected:
-                row = check_row(run, name, rule, results[rule.text], frame, keys)
-                results[rule.text].result["observed_value"] = row["observed"]
-                rows.append(row)
-            pages[name] = self._pages.page(answer, f"{run.label} {run.run_id}")
+            here = [check_row(run, name, rule, results[rule.text], frame, keys) for rule in expected]
+            for row in here:
+                results[row["expectation"]].result["observed_value"] = row["observed"]
+            pages[name] = self._pages.page(answer, run, name, here)
+            rows += here
         return rows, pages
 
     def _batch_definition(self, name: str) -> Any:

@@ -33,5 +33,23 @@ th, td { text-align: left; vertical-align: top; padding: 0.35rem 0.8rem 0.35rem 
 i.fas { font-style: normal; font-weight: 700; }
 .fa-check-circle::before { content: "✓"; } .fa-times::before { content: "✗"; }
 .fa-exclamation-triangle::before { content: "!"; } .ge-section { clear: both; margin-bottom: 1rem; }
+.table, .table tr, .table td, .table th { background: none; color: inherit; }
+.table-responsive, .show-scrollbars, .card-body { overflow-x: auto; } .small, .table-sm { font-size: 0.85rem; }
+.head { padding: 0.5rem 2rem 0; } .head h1 { margin: 0.8rem 0; }
+.missed { margin: 0.6rem 0; padding: 0.5rem 0.9rem; background: var(--tint); border-left: 4px solid var(--bad);
+  border-radius: 4px; overflow-wrap: anywhere; } .missed.warning { border-color: var(--doubt); }
+.row > .col-lg-2 > .mb-4, td table { display: none; }
+@media (max-width: 900px) {
+  .row > .col-lg-2 { display: none; } .row > .col-lg-10 { min-width: 0; flex: 1 1 100%; max-width: 100%; }
+  .container-fluid, .head, .navbar { padding-left: 1rem; padding-right: 1rem; }
+  .ge-section.container-fluid { padding: 0; } .ge-section .row { display: block; }
+  .breadcrumb { display: none; } .col-6 { flex-wrap: wrap; }
+  .table .table { width: 100%; } td { overflow-wrap: anywhere; }
+  .index thead { display: none; } .index, .index tbody, .index tr { display: block; }
+  .index tr { padding: 0.8rem 0; border-bottom: 1px solid var(--line); }
+  .index td { display: inline-block; border: 0; padding: 0.25rem 1rem 0.25rem 0; }
+  .index td:nth-child(-n + 2) { display: block; padding-right: 0; } .index td.none { display: none; }
+  .index td[data-suite]::before { content: attr(data-suite) " "; color: var(--faint); font-size: 0.85rem; }
+}
 .badge { font-size: 0.85rem; padding: 0.1rem 0.4rem; border: 1px solid var(--line); border-radius: 6px; }
 """
