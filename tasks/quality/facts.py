@@ -50,6 +50,7 @@ FACTS = {
     "max_entropy": "entropy of equal posterior weights [nat], with its rounding",
     "landing_limit": "landing 1 − η(1) from which on an exact field's energy has no limit as steps are added",
     "tolerance": "error of a step allowed to the adaptive solver; 0 for the others",
+    "power_slack": "relative difference allowed to a power computed again in other batches: more in half precision",
     "path_slack": "what bounds on whole paths may miss by: rounding, or what an adaptive solver's steps add up to",
 }
 """Every fact and what it is."""
@@ -92,6 +93,7 @@ def facts(run: Run, prepared: Prepared, dims: dict[str, int]) -> dict[str, Any]:
         if isinstance(run.field, ExactField)
         else math.inf,
         "tolerance": tolerance,
+        "power_slack": "relative difference allowed to a power computed again in other batches: more in half precision",
         "path_slack": max(1e-9, ADAPTIVE_SLACK * tolerance),
     }
 

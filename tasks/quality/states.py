@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.fields.base import VelocityField
 from kpe_core.points.neighbours import nearest
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.stages.labels import labels_of
@@ -111,13 +112,13 @@ def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.D
         which = affordable(run, 8.0 * prepared.n_points * prepared.dim, OPERATIONS)
     else:
         which = spread(run.n_samples, LEAST)
-    labels = torch.from_numpy(labels_of(run, prepared)[which]) if run.conditional else None
+    labels = labels_of(run, prepared)[which]
+    batches = [slice(start, start + run.batch) for start in range(0, len(which), run.batch)]
     field, power = field_of(store, run, prepared), group["power"]  # type: ignore[index]
 
     def gap(x: Array, t: float, step: int) -> Array:
         """Relative to the power, and to 1 % of the mean power where that is more, so that resting particles may differ."""
-        velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)), t, labels).velocity.to(torch.float64)
-        again = torch.linalg.vecdot(velocity, velocity).cpu().numpy()
+        again = np.concatenate([_power(field, x[rows], t, labels[rows]) for rows in batches])
         stored = np.asarray(power.oindex[which, step], dtype=np.float64)
         scale = np.maximum(again, 0.01 * again.mean())
         found = np.abs(stored - again) / np.where(scale > 0, scale, 1.0)
@@ -131,6 +132,13 @@ def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.D
         x = _rows(group["x"].oindex[which, state])  # type: ignore[index]
         columns["midway_power_gap"] = gap(x, float(times[step]), step)
     return pd.DataFrame(columns, index=which)
+
+
+def _power(field: VelocityField, x: Array, t: float, labels: NDArray[np.int64]) -> Array:
+    """‖v(x, t)‖², (B,); labels of −1 ask for no class."""
+    asked = torch.from_numpy(labels) if (labels >= 0).all() else None
+    velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)), t, asked).velocity.to(torch.float64)
+    return np.asarray(torch.linalg.vecdot(velocity, velocity).cpu().numpy())
 
 
 def _blocks(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
