@@ -168,6 +168,20 @@ def data(
 
 
 @app.command()
+def models(
+    path: Annotated[str | None, typer.Argument(help="a file or folder to look at; default: list what there is")] = None,
+    store: StoreUrl = "store",
+) -> None:
+    """List the models fields can be made of and the networks a store has trained, or say what a file looks like."""
+    from flows.commands.models import list_models, show_model
+
+    if path is None:
+        list_models(store)
+    else:
+        show_model(path)
+
+
+@app.command()
 def report(study: StudyName, set_: Overrides = None, store: StoreUrl = "store") -> None:
     """Write a study's HTML report again from the store."""
     from flows.commands.look import write_again

@@ -49,7 +49,7 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
     """What the pipeline's scheduler says of itself; empty without one."""
     for path in (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"):
         if path.is_file():
-            return _json(path)
+            return read_json(path)
     return {}
 
 
@@ -93,7 +93,7 @@ def load(folder: Path, dtype: torch.dtype) -> Network:
         when something is missing, broken, or of a class that is not asked as (image, time, classes).
     """
     model = model_folder(folder)
-    config = _json(model / "config.json")
+    config = read_json(model / "config.json")
     name = str(config.get("_class_name"))
     if name not in MODELS:
         raise UserError(
@@ -183,7 +183,14 @@ def habits(scheduler: dict[str, Any], folder: Path) -> Habits:
     return Habits(PREDICTIONS[str(scheduler.get("prediction_type", "epsilon"))], betas=betas)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A configuration file.
+
+    Raises
+    ------
+    UserError
+        when it is no JSON object.
+    """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:

@@ -103,8 +103,8 @@ def resaving(path: Path) -> str:
     new = path.with_suffix(".safetensors").name
     return (
         "python -c \"import sys, torch, safetensors.torch as s; d = torch.load(sys.argv[1], map_location='cpu', "
-        "weights_only=False); d = d.get('ema_model', d); "
-        f"s.save_file({{k: v.contiguous() for k, v in d.items()}}, '{new}')\" {path.name}"
+        f"weights_only=False); d = next((d[e] for e in {ENTRIES} if e in d), d); "
+        f"s.save_file({{k: v.contiguous() for k, v in d.items() if torch.is_tensor(v)}}, '{new}')\" {path.name}"
     )
 
 

@@ -96,7 +96,7 @@ LAYOUTS: dict[str, LayoutCard] = {
     ),
     "function": LayoutCard(
         "module:function or file.py:function of (x, t, label or None)",
-        "velocity, times 0…1 from noise to data; x as the data have it, t (B,)",
+        "velocity, times 0…1 from noise to data; x (B, C, H, W) for images, t (B,)",
         True,
         lambda spec, dtype: programs.load_function(spec.path, dtype),
     ),

@@ -1,0 +1,116 @@
+"""What a file or folder looks like: its layout, what is in it, and what to write into a study."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kpe_core.errors import UserError
+from kpe_core.fields.pretrained import authors_unet, diffusers_folder, guided_unet
+from kpe_core.fields.pretrained.files import archive_kind, read_tensors, require_file, sha256_of
+
+SAMPLE = 4
+"""Keys shown."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What can be said of a path without asking the model anything."""
+
+    layout: str | None
+    """None: none of those there are."""
+    says: list[str]
+    choices: dict[str, Any] = field(default_factory=dict)
+    """What a study's field should say beside layout and path."""
+    keys: list[str] = field(default_factory=list)
+    suffix: str = ""
+    """What the path needs after it."""
+
+    def yaml(self, path: Path) -> str:
+        """The field to paste into a study."""
+        lines = ["fields:", "  kind: pretrained", f"  layout: {self.layout}", f"  path: {path}{self.suffix}"]
+        return "\n".join(lines + [f"  {name}: {value}" for name, value in self.choices.items()])
+
+
+def look_at(path: Path) -> Findings:
+    """A file or folder.
+
+    Raises
+    ------
+    UserError
+        when it is missing, unreadable or a pickle that wants code.
+    """
+    require_file(path, "the model")
+    if path.is_dir():
+        return _folder(path)
+    if path.suffix == ".py":
+        return _source(path)
+    if (program := archive_kind(path)) is not None:
+        return Findings(
+            program, ["a program: loading it runs what it holds", _size(path)], {"predicts": "velocity"},
+        )  # fmt: skip
+    return _state_dict(path)
+
+
+def _state_dict(path: Path) -> Findings:
+    tensors = read_tensors(path)
+    total = sum(t.numel() for t in tensors.values())
+    kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()})
+    says = [f"{len(tensors)} tensors, {total:,} numbers, {', '.join(kinds)}", _size(path), f"SHA-256 {sha256_of(path)}"]
+    keys = [f"{k} {tuple(v.shape)}" for k, v in list(tensors.items())[:SAMPLE]]
+    if authors_unet.MARK in tensors:
+        first = tensors["init_conv.weight"].shape
+        says.append(f"the authors' U-Net: {first[1]} channels in, {first[0]} base channels")
+        says.append("a model of [BO], which predicts noise, also needs:  predicts: noise / betas: {}")
+        return Findings("authors_unet", says, {"predicts": "velocity"}, keys)
+    if guided_unet.MARK in tensors and "time_embed.0.weight" in tensors:
+        first = tensors[guided_unet.MARK].shape
+        says.append(f"guided-diffusion's U-Net, as torchcfm saves it: {first[1]} channels in, {first[0]} base channels")
+        choices: dict[str, Any] = {"predicts": "velocity", "head_channels": guided_unet.HEAD_CHANNELS}
+        if (labels := tensors.get("label_emb.weight")) is not None:
+            choices["n_classes"] = len(labels)
+            says.append(
+                f"{len(labels)} labels; where the last stands for none, n_classes is one less and null_label the last"
+            )
+        return Findings("torchcfm", says, choices, keys)
+    says.append("no layout known here; export it (layout: exported) or wrap it (layout: function)")
+    return Findings(None, says, keys=keys)
+
+
+def _folder(path: Path) -> Findings:
+    model = diffusers_folder.model_folder(path)
+    config = diffusers_folder.read_json(model / "config.json")
+    name = str(config.get("_class_name"))
+    weights = diffusers_folder.weights_of(model)
+    says = [f"a diffusers {name} in {model}", f"{len(weights)} files of weights, {sum(map(_bytes, weights)):,} bytes"]
+    if name not in diffusers_folder.MODELS:
+        says.append(f"not one of {', '.join(diffusers_folder.MODELS)}: wrap it (layout: function)")
+        return Findings(None, says)
+    vae = diffusers_folder.vae_folder(path, None)
+    says.append("a VAE to decode with" if vae else "no VAE: endpoints stay as they are")
+    scheduler = diffusers_folder.scheduler_config(path)
+    habits = diffusers_folder.habits(scheduler, path)
+    if scheduler:
+        says.append(f"its scheduler, {scheduler.get('_class_name')}, stands for predicts: {habits.predicts}")
+    choices: dict[str, Any] = {"predicts": habits.predicts}
+    if name != "UNet2DModel":
+        known = int(config.get("num_embeds_ada_norm") or 1000)
+        choices |= {"n_classes": known, "null_label": known}
+    elif config.get("num_class_embeds"):
+        choices["n_classes"] = int(config["num_class_embeds"])
+    return Findings("diffusers", says, choices)
+
+
+def _source(path: Path) -> Findings:
+    names = re.findall(r"^def (\w+)\(", path.read_text(encoding="utf-8"), flags=re.M)
+    if not names:
+        raise UserError(f"{path} defines no function at its top level")
+    return Findings("function", [f"functions: {', '.join(names)} (not run)"], suffix=f":{names[0]}")
+
+
+def _size(path: Path) -> str:
+    return f"{_bytes(path):,} bytes"
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size
