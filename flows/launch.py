@@ -6,9 +6,8 @@ from typing import Any
 
 from flows.cluster import Cluster
 from kpe_core.errors import UserError
-from kpe_core.stages.requirements import require_possible
+from kpe_core.stages.requirements import require_all_possible
 from kpe_core.store.store import Store
-from kpe_core.study.runs import cells
 from kpe_core.study.specs import Study
 from tasks.quality.expectations import require_valid
 
@@ -23,8 +22,7 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
         when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be
         used, or another run holds it.
     """
-    for cell in cells(study):
-        require_possible(cell)
+    require_all_possible(study)
     require_valid(study.quality)
     store = Store.create_or_open(store_url)
     with store.lock(f"study-{study.name}", wait=False) as free:

@@ -20,7 +20,7 @@ from kpe_core.fields.training import train
 from kpe_core.measure.density import fit
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.stages.measure import density_of
-from kpe_core.stages.requirements import require_possible
+from kpe_core.stages.requirements import require_all_possible
 from kpe_core.stages.resolve import exact_field
 from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, PER_STEP, Plan, kept_states, shard_size_for
 from kpe_core.study.runs import Cell, cells
@@ -86,10 +86,9 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
     Raises
     ------
     UserError
-        when an experiment asks of its data what they cannot give.
+        when a file is missing, or an experiment asks of its data what they cannot give.
     """
-    for cell in cells(study):
-        require_possible(cell)
+    require_all_possible(study)
     with one_thread():
         costs = [_cost(cell, shard_size) for cell in cells(study)]
         networks = {(c.data, c.field) for c in cells(study) if isinstance(c.field, NetworkField)}

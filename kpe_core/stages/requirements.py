@@ -44,8 +44,31 @@ from kpe_core.study.specs import (
 
 SMALLEST_SIDE = 4
 """Of images the classifier can take: it halves them twice."""
+MOST_PROBLEMS = 5
+"""Told at once."""
 SMALLEST_LEVEL = 2
 """Pixels a side of a U-Net's lowest level."""
+
+
+def require_all_possible(study: Study) -> None:
+    """``require_possible`` of every cell, everything that is missing or cannot be told at once.
+
+    Raises
+    ------
+    UserError
+        with one problem a line, each once.
+    """
+    problems: dict[str, None] = {}
+    for cell in cells(study):
+        for check in (_require_files, require_possible):
+            try:
+                check(cell)
+            except UserError as error:
+                problems[str(error)] = None
+    told = list(problems)
+    more = [f"(and {len(told) - MOST_PROBLEMS} more)"] if len(told) > MOST_PROBLEMS else []
+    if told:
+        raise UserError("\n".join(told[:MOST_PROBLEMS] + more))
 
 
 def require_possible(cell: Cell) -> None:
@@ -127,10 +150,20 @@ def _require_model(cell: Cell, prepared: Prepared, field: PretrainedField) -> No
             f"{cell.experiment}.fields: samples are asked for by class, up to {highest}, and the model has "
             f"n_classes = {field.n_classes}; choose sampling.classes"
         )
+    _require_files(cell)
     try:
         pretrained_field(field, prepared.shape, weights_hash(field))
     except UserError as error:
         raise UserError(f"{cell.experiment}.fields: {error}") from None
+
+
+def _require_files(cell: Cell) -> None:
+    """A pretrained model's files, whatever there is of the data."""
+    if isinstance(cell.field, PretrainedField):
+        try:
+            weights_hash(cell.field)
+        except UserError as error:
+            raise UserError(f"{cell.experiment}.fields: {error}") from None
 
 
 def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:

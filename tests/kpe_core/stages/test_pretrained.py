@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from kpe_core.catalog.catalog import Catalog
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.field import pretrained_field
 from kpe_core.stages.plan import plan
@@ -56,6 +57,9 @@ def test_a_torchcfm_checkpoint_is_sampled_end_to_end(tmp_path: Path) -> None:
         energy += 0.5 * v.square().sum(1) / 4
         x = x + v / 4
     assert np.allclose(x1.reshape(12, -1), x.numpy(), atol=1e-4)
+    with Catalog(store) as catalog:
+        (row,) = catalog.query("SELECT field, weights, bridge, nfe_spent FROM runs").to_pylist()
+    assert row == {"field": "pretrained", "weights": found.weights, "bridge": "linear", "nfe_spent": 5.0}
     assert np.allclose(np.asarray(group["kpe"][:]), energy.numpy(), rtol=1e-5)  # type: ignore[index]
     other = run(study({"layout": "torchcfm", "path": str(path), "head_channels": 32, "entry": "net_model"}), store)
     assert not np.allclose(other, x1)
@@ -103,6 +107,20 @@ def test_the_plan_names_what_is_missing_before_anything_runs(tmp_path: Path) -> 
         UserError, match=r"foreign.fields: the model \(layout torchcfm\) is missing; looked for .*nowhere.pt"
     ):
         plan(spec, 500)
+
+
+def test_the_plan_names_everything_that_is_missing(tmp_path: Path) -> None:
+    """Data and models, each once, however many runs want them."""
+    spec = study({"layout": "torchcfm", "path": str(tmp_path / "nowhere.pt")}, nfe=[4, 8])
+    document = spec.model_dump(mode="json")
+    document["experiments"].append(document["experiments"][0] | {"name": "second"})
+    document["experiments"][1]["data"] = {"name": "cifar10", "root": str(tmp_path)}
+    with pytest.raises(UserError) as refused:
+        plan(Study.model_validate(document), 500)
+    lines = str(refused.value).split("\n")
+    assert [line.partition(":")[0] for line in lines[:2]] == ["foreign.fields", "second.fields"]
+    assert len(lines) == 3
+    assert "data set 'cifar10'" in lines[2]
 
 
 def test_the_plan_times_the_model(tmp_path: Path) -> None:
