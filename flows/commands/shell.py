@@ -121,10 +121,11 @@ def run_shell(asking: Asking) -> None:
                 if not shell.done:
                     shell.do(text)
             return
-        _converse(shell)
+        converse(shell)
 
 
-def _converse(shell: Shell) -> None:
+def converse(shell: Shell) -> None:
+    """Prompt, do, and go on after mistakes."""
     from prompt_toolkit import PromptSession
     from prompt_toolkit.application import get_app
     from prompt_toolkit.filters import Condition

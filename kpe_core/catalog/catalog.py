@@ -24,7 +24,7 @@ from kpe_core.catalog.io import Io, IoMeter
 from kpe_core.catalog.keys import KeyResolver
 from kpe_core.catalog.stored import StoredStates
 from kpe_core.catalog.trajectory import LONG, WIDE, TrajectoryDataset
-from kpe_core.errors import UserError
+from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import canonical_json
 from kpe_core.stages.manifest import manifests
 from kpe_core.store.schema import COMPARISONS, RUN_TABLES
@@ -146,7 +146,9 @@ class Catalog:
         """DuckDB's and Arrow's errors as sentences."""
         try:
             yield
-        except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
+        except BrokenPipeError:
+            raise
+        except (duckdb.Error, pa.ArrowException, OSError, RuntimeError) as error:
             raise UserError(f"SQL: {first_lines(error)}") from None
 
     def io(self) -> Io:
@@ -189,9 +191,13 @@ class Catalog:
     def _dataset(self, paths: list[str], schema: pa.Schema) -> Any:
         if not paths:
             return schema.empty_table()
-        return ds.dataset(
-            [self.store.path(p) for p in paths], schema=schema, filesystem=self.store.fs, format="parquet"
-        )
+        full = [self.store.path(p) for p in paths]
+        try:
+            return ds.dataset(full, schema=schema, filesystem=self.store.fs, format="parquet")
+        except FileNotFoundError as error:
+            raise StoreDamaged(
+                f"{error} is missing, though its run is finished; `kpe verify` says what else is"
+            ) from None
 
 
 def memberships(store: Store) -> pa.Table:

@@ -142,6 +142,27 @@ def test_completion(shell: Shell) -> None:
     assert offered(".schema sco") == ["scores"]
 
 
+def test_the_shell_on_a_terminal(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Lines until the semicolon, a mistake that ends nothing, Ctrl-C that drops the line, Ctrl-D that leaves."""
+    from prompt_toolkit.application import create_app_session
+    from prompt_toolkit.input import create_pipe_input
+    from prompt_toolkit.output import DummyOutput
+
+    from flows.commands.shell import converse
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text(".mode csv\nSELECT 1\n  AS a;\nSELECT nothing;\nSELECT lost\x03SELECT 2 AS b;\n\x04")
+        converse(shell)
+    shown = capfd.readouterr()
+    assert shown.out.endswith('"a"\n1\n"b"\n2\n')
+    assert shown.err.startswith("kpe: SQL: ")
+    assert len(shown.err.splitlines()) == 1
+    assert "AS a;" in (tmp_path / "kpe" / "sql_history").read_text()
+
+
 def test_history_is_kept_where_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     history().append_string("SELECT 1;")

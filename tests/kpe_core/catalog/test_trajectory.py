@@ -158,6 +158,20 @@ def test_a_missing_object_and_a_broken_one_are_named(tmp_path: Path) -> None:
         assert catalog.ask("SELECT count(*) AS n FROM samples").to_pylist() == [{"n": 8}]
 
 
+def test_damaged_tables_are_named(tmp_path: Path) -> None:
+    store = Store.create_or_open(str(tmp_path / "store"))
+    run = write_run(store, str(tmp_path), 8, 4, 2, batch=4, seed=1)
+    table = Path(store.root) / "runs" / run.run_id / "tables" / "samples.parquet"
+    table.write_bytes(table.read_bytes()[:1000])
+    with Catalog(store) as catalog:
+        assert catalog.ask("SELECT count(*) AS n FROM trajectory").to_pylist() == [{"n": 80}]
+        with pytest.raises(UserError, match=r"samples\.parquet"):
+            catalog.ask("SELECT * FROM samples")
+    table.unlink()
+    with pytest.raises(StoreDamaged, match=r"samples\.parquet is missing"):
+        Catalog(store)
+
+
 def test_states_are_as_they_were_stored(tiny_store: Store) -> None:
     """A run that keeps every fifth state of images: state counts what is stored, t says when."""
     with Catalog(tiny_store) as catalog:
