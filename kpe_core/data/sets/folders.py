@@ -34,8 +34,14 @@ FOLDER_ORIGIN = "you: any pictures"
 def imagenet_index(spec: DataSpec) -> list[Path]:
     """The class folders, and the file of names where there is one."""
     names = root_of(spec) / NAMES_FILE
-    parts = [find(spec, [part], f"the folder {part}", IMAGENET_ORIGIN) for part in ("train", "val")]
+    parts = [find(spec, [part], f"the folder {part}", IMAGENET_ORIGIN) for part in _parts(spec)]
     return [folder for part in parts for folder in _class_folders(part)] + ([names] if names.is_file() else [])
+
+
+def _parts(spec: DataSpec) -> tuple[str, ...]:
+    """Their folders; a random split can do without val."""
+    without = spec.split == "random" and not (root_of(spec) / "val").exists()
+    return ("train",) if without else ("train", "val")
 
 
 def imagenet_open(spec: DataSpec) -> Source:
@@ -47,7 +53,8 @@ def imagenet_open(spec: DataSpec) -> Source:
         for missing or empty folders, and validation classes that training lacks.
     """
     imagenet_index(spec)
-    train, val = (_class_folders(root_of(spec) / part) for part in ("train", "val"))
+    train, *rest = (_class_folders(root_of(spec) / part) for part in _parts(spec))
+    val = rest[0] if rest else []
     synsets = [folder.name for folder in train]
     if strange := sorted({folder.name for folder in val} - set(synsets)):
         raise UserError(f"{root_of(spec) / 'val'}: class {strange[0]} is not among those of train")

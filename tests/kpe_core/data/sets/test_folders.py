@@ -63,6 +63,8 @@ def test_imagenet_mistakes_are_named(imagenet: Path) -> None:
     (imagenet / "val").rename(imagenet / "test")
     with pytest.raises(UserError, match=r"the folder val is missing; looked for .*image-net.org"):
         loaded("imagenet", imagenet)
+    (imagenet / "train" / "n99999999").rmdir()
+    assert len(loaded("imagenet", imagenet, split="random", size=32).train) == 5, "which can do without val"
 
 
 def test_subfolders_are_classes(tmp_path: Path) -> None:
