@@ -2,6 +2,7 @@
 
 import base64
 import math
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -44,7 +45,7 @@ def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
 
 
 def rows_of(table: pa.Table, at_most: int = MOST_ROWS) -> list[dict[str, Any]]:
-    """Plain rows a table artifact can hold: four significant digits, no NaN, long tables thinned evenly."""
+    """Plain rows a table artifact can hold: four significant digits, no NaN, times as text, long tables thinned evenly."""
     stride = max(1, math.ceil(table.num_rows / max(1, at_most)))
     return [{key: _plain(value) for key, value in row.items()} for row in table.to_pylist()[::stride]]
 
@@ -52,7 +53,7 @@ def rows_of(table: pa.Table, at_most: int = MOST_ROWS) -> list[dict[str, Any]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}") if math.isfinite(value) else None
-    return value
+    return value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else value
 
 
 def _landing(store: Store, study: Study) -> str:

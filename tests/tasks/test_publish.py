@@ -1,7 +1,12 @@
 """Artifacts hold plain numbers, stable keys, and the figures themselves."""
 
+import json
+from datetime import datetime
+
 import pyarrow as pa
 
+from kpe_core.catalog.analyses import analyses
+from kpe_core.catalog.catalog import Catalog
 from kpe_core.report.files import ReportFiles
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
@@ -19,6 +24,15 @@ def test_rows_are_plain_and_few() -> None:
     long = pa.table({"step": list(range(10 * MOST_ROWS + 1))})
     assert len(rows_of(long)) <= MOST_ROWS
     assert rows_of(long)[0] == {"step": 0}
+
+
+def test_every_answer_of_a_study_is_json(tiny: Study, tiny_store: Store) -> None:
+    """Prefect stores rows as JSON: times among them, as quality_history has."""
+    with Catalog(tiny_store) as catalog:
+        for analysis in analyses():
+            json.dumps(rows_of(analysis.run(catalog, tiny.name)), allow_nan=False)
+    at = pa.table({"finalised": [datetime(2026, 1, 2, 3, 4, 5, 678)]})
+    assert rows_of(at) == [{"finalised": "2026-01-02 03:04:05"}]
 
 
 def test_keys_are_what_the_ui_accepts() -> None:
