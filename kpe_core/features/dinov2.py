@@ -10,7 +10,7 @@ from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
 from kpe_core.features.optional import need
-from kpe_core.features.weights_file import fill, found, tensors_of
+from kpe_core.features.weights_file import found, tensors_of
 from kpe_core.study.specs import DinoSpace
 
 SOURCE = (
@@ -36,8 +36,19 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
     said = _json(config)
     if said.get("model_type") != "dinov2":
         raise UserError(f"{config} describes a {said.get('model_type', 'nameless')} model, not dinov2")
-    network = transformers.Dinov2Model(transformers.Dinov2Config.from_dict(said)).eval()
-    fill(network, tensors_of(weights), weights, "the model that config.json describes")
+    tensors_of(weights)  # read again below; this one explains what is wrong with the file
+    # Keys on disk are not the module's own in every version of transformers, so its own loader maps them.
+    try:
+        network, loaded = transformers.Dinov2Model.from_pretrained(
+            str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"{weights} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
+    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if keys := sorted(map(str, loaded[problem])):
+            which = f"{problem.replace('_', ' ')}: {', '.join(keys[:3])}"
+            raise UserError(f"{weights} is not the model that config.json describes: {which}")
+    network.eval()
     preprocessor = folder / "preprocessor_config.json"
     told = _json(preprocessor) if preprocessor.exists() else {}
     mean, std = told.get("image_mean", MEAN), told.get("image_std", STD)

@@ -1,16 +1,12 @@
 """How generated samples compare with real ones in a feature space: every metric of the scores table, with its interval."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 
-from kpe_core.measure.bootstrap import Floats, Interval, Resamples, mean_intervals, statistic_interval
-from kpe_core.measure.frechet import Features, extrapolable, frechet, frechet_infinite, moments
+from kpe_core.measure.bootstrap import Floats, Interval, Resamples, Z, mean_intervals
+from kpe_core.measure.frechet import Features, extrapolable, frechet, frechet_infinite, frechet_influence, moments
 from kpe_core.measure.kernel_distance import kid, kid_difference
 from kpe_core.measure.manifolds import DENSITY_NEIGHBOURS, manifolds
 
-FRECHET_RESAMPLES = 200
 REAL_FOR_MANIFOLD = 1000
 """Precision and recall depend on how many points span the manifolds; a fixed number keeps runs comparable."""
 
@@ -33,9 +29,9 @@ def fidelity(real: Features, generated: Features, resamples: Resamples) -> dict[
     names = fidelity_metrics(len(real), len(generated), real.shape[1])
     if not names:
         return {}
-    of_real = moments(real)
+    of_real, own = moments(real), moments(generated)
     found = {
-        "frechet": _frechet_interval(lambda w: frechet(of_real, moments(generated, w)), resamples),
+        "frechet": _with_error(frechet(of_real, own), frechet_influence(of_real, own, generated)),
         "kid": kid(real, generated),
     }
     if "frechet_infinite" in names:
@@ -47,27 +43,22 @@ def fidelity(real: Features, generated: Features, resamples: Resamples) -> dict[
     return {name: found[name] for name in names}
 
 
-def fidelity_differences(
-    real: Features, generated: Features, baseline: Features, resamples: Resamples
-) -> dict[str, Interval]:
+def fidelity_differences(real: Features, generated: Features, baseline: Features) -> dict[str, Interval]:
     """frechet and kid of ``generated`` minus those of ``baseline``, both (n, F) and paired row by row; {} for a handful.
 
     The Fréchet distance's bias by the number of rows is the same on both sides, and mostly cancels.
     """
     if not fidelity_metrics(len(real), len(generated), real.shape[1]):
         return {}
-    of_real = moments(real)
-
-    def difference(weights: Floats) -> float:
-        return frechet(of_real, moments(generated, weights)) - frechet(of_real, moments(baseline, weights))
-
+    of_real, own, others = moments(real), moments(generated), moments(baseline)
+    moved = frechet_influence(of_real, own, generated) - frechet_influence(of_real, others, baseline)
     return {
-        "frechet": _frechet_interval(difference, resamples),
+        "frechet": _with_error(frechet(of_real, own) - frechet(of_real, others), moved),
         "kid": kid_difference(real, generated, baseline),
     }
 
 
-def _frechet_interval(distance: Callable[[Floats], float], resamples: Resamples) -> Interval:
-    """Normal interval, from fewer resamples than means get: a standard error needs no tails."""
-    few = replace(resamples, draws=min(FRECHET_RESAMPLES, resamples.draws))
-    return statistic_interval(lambda weights: np.array([distance(w) for w in weights]), few, method="normal")
+def _with_error(value: float, influence: Floats) -> Interval:
+    """Normal interval from each row's influence; of a difference of paired sets, from the differences of theirs."""
+    spread = Z * float(np.sqrt(np.mean(influence**2) / len(influence)))
+    return Interval(value, value - spread, value + spread)

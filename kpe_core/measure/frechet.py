@@ -36,6 +36,24 @@ def frechet(a: Moments, b: Moments) -> float:
     return float(np.sum((a[0] - b[0]) ** 2) + np.trace(a[1]) + np.trace(b[1]) - 2.0 * cross)
 
 
+def frechet_influence(a: Moments, b: Moments, rows: Features) -> NDArray[np.float64]:
+    """How the distance of ``a`` and ``rows`` (n, F), whose moments are ``b``, changes with each row's weight: (n,), mean 0.
+
+    The derivative along w_i of ``frechet(a, moments(rows, w))``: with u the row less its mean and the transport map
+    T = Σ_a^½ (Σ_a^½ Σ_b Σ_a^½)^-½ Σ_a^½ from ``b`` to ``a``, half of which is the derivative of the last trace, it is
+    −2(μ_a − μ_b)·u + u·u − uᵀTu, centred. Its root mean square over √n is the distance's standard error by the
+    infinitesimal jackknife (Jaeckel 1972, Efron 1981): the bootstrap's to first order, at the price of one resample.
+    """
+    root = _sqrt_psd(a[1])
+    values, vectors = np.linalg.eigh(root @ b[1] @ root)
+    kept = values > values.max() * len(values) * np.finfo(np.float64).eps
+    inverse = np.where(kept, 1.0 / np.sqrt(np.where(kept, values, 1.0)), 0.0)
+    half = (vectors * np.sqrt(inverse)).T @ root
+    u = rows.astype(np.float64) - b[0]
+    moved = -2.0 * u @ (a[0] - b[0]) + np.square(u).sum(axis=1) - np.square(u @ half.T).sum(axis=1)
+    return np.asarray(moved - moved.mean())
+
+
 def _sqrt_psd(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T

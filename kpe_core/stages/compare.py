@@ -54,7 +54,7 @@ def _differences(store: Store, run: Run, baseline: Run) -> dict[tuple[str, str |
         read = _semantic_differences(store, run, baseline, space) if space.has_semantics else {}
         here = mean_intervals(read, resamples) if read else {}
         a, b = (tabulated_features(store, r, space, table_path(r, "features")) for r in (run, baseline))
-        here |= fidelity_differences(real_features(store, run, space), a, b, resamples)
+        here |= fidelity_differences(real_features(store, run, space), a, b)
         found |= {(metric, space.name): interval for metric, interval in here.items()}
     return found
 

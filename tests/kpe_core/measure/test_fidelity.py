@@ -5,7 +5,7 @@ import pytest
 
 from kpe_core.measure.bootstrap import Resamples
 from kpe_core.measure.fidelity import fidelity, fidelity_differences, fidelity_metrics
-from kpe_core.measure.frechet import Features, frechet, moments
+from kpe_core.measure.frechet import Features, frechet, frechet_influence, moments
 
 ALL = ("frechet", "frechet_infinite", "kid", "precision", "recall", "density", "coverage")
 
@@ -64,9 +64,37 @@ def test_paired_differences_see_what_two_intervals_do_not() -> None:
     shaped = plain * 1.05
     resamples = Resamples(200, 200, 0)
     a, b = fidelity(real, shaped, resamples), fidelity(real, plain, resamples)
-    found = fidelity_differences(real, shaped, plain, resamples)
+    found = fidelity_differences(real, shaped, plain)
     assert list(found) == ["frechet", "kid"]
     for name, i in found.items():
         assert i.value == pytest.approx(a[name].value - b[name].value, abs=1e-9)
         assert i.high - i.low < 0.5 * (a[name].high - a[name].low)
-    assert fidelity_differences(real, shaped[:4], plain[:4], Resamples(4, 100, 0)) == {}
+    assert fidelity_differences(real, shaped[:4], plain[:4]) == {}
+
+
+def test_frechet_intervals_are_the_bootstraps() -> None:
+    """The influence of rows against resampling them, alone and paired."""
+    real, plain = normal(0, 400, 5), 1.2 * normal(1, 600, 5) + 0.2
+    shaped = 0.9 * plain + 0.1 * normal(2, 600, 5)
+    of_real, rng = moments(real), np.random.default_rng(3)
+    weights = rng.multinomial(600, np.full(600, 1 / 600), size=400).astype(np.float64)
+    a = np.array([frechet(of_real, moments(shaped, w)) for w in weights])
+    b = np.array([frechet(of_real, moments(plain, w)) for w in weights])
+    alone = fidelity(real, shaped, Resamples(600, 100, 0))["frechet"]
+    paired = fidelity_differences(real, shaped, plain)["frechet"]
+    assert (alone.high - alone.low) / 2 / 1.96 == pytest.approx(a.std(), rel=0.15)
+    assert (paired.high - paired.low) / 2 / 1.96 == pytest.approx((a - b).std(), rel=0.15)
+
+
+def test_influence_is_the_derivative() -> None:
+    real, x = moments(normal(0, 300, 4)), 1.3 * normal(1, 50, 4) + 0.3
+    influence, step = frechet_influence(real, moments(x), x), 1e-5
+    for i in (0, 7, 31):
+        weights = np.ones(50)
+        weights[i] += step
+        f = x.astype(np.float64)
+        mean = np.average(f, axis=0, weights=weights)
+        # np.cov counts whole weights only; the influence is of the covariance, whose n/(n-1) it does not move
+        covariance = (weights[:, None] * (f - mean)).T @ (f - mean) / weights.sum() * 50 / 49
+        change = (frechet(real, (mean, covariance)) - frechet(real, moments(x))) / step * 50
+        assert change == pytest.approx(influence[i], rel=0.05, abs=0.1)
