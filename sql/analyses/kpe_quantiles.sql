@@ -12,26 +12,30 @@
 -- column norm: mean ‖x(1)‖ [coordinate]
 -- column f_mem: memorized share
 -- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
-WITH chosen AS (
-  SELECT m.position, m.run_label, s.*, quantile_bin(s.kpe, $quantiles, m.position) AS quantile
-  FROM samples s JOIN study_runs m USING (run)
-  WHERE m.study = $study
+WITH knn AS (  -- of several, the smallest k, nothing left out
+  SELECT run, arg_min(estimator, (parameter, estimator)) AS estimator
+  FROM (SELECT DISTINCT run, estimator, parameter FROM densities WHERE space = 'data' AND estimator LIKE 'knn%') GROUP BY run
 ),
-knn AS (  -- of several, the smallest k, nothing left out
-  SELECT run, sample, arg_min(log_density, (parameter, estimator)) AS log_density
-  FROM densities WHERE space = 'data' AND estimator LIKE 'knn%' GROUP BY run, sample
+estimates AS (
+  SELECT run, sample, log_density FROM densities JOIN knn USING (run, estimator) WHERE space = 'data'
+),
+chosen AS (
+  SELECT position, run, sample, kpe, score, margin, norm, memorized::INT AS memorized,
+    quantile_bin(kpe, $quantiles, position) AS quantile
+  FROM (SELECT m.position, s.* FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study)
 )
 SELECT
-  run_label, quantile,
+  any_value(run_label) AS run_label, quantile,
   count(*)                                              AS n,
   avg(kpe)                                              AS kpe,
   avg(score)                                            AS score,
   avg(margin)                                           AS margin,
   avg(log_density)                                      AS log_density,
   avg(norm)                                             AS norm,
-  avg(memorized::INT)                                   AS f_mem,
-  wilson_low(avg(memorized::INT), count(*))             AS f_mem_low,
-  wilson_high(avg(memorized::INT), count(*))            AS f_mem_high
-FROM chosen LEFT JOIN knn USING (run, sample)
-GROUP BY position, run_label, quantile
+  avg(memorized)                                        AS f_mem,
+  wilson_low(avg(memorized), count(*))                  AS f_mem_low,
+  wilson_high(avg(memorized), count(*))                 AS f_mem_high
+FROM chosen LEFT JOIN estimates USING (run, sample) JOIN study_runs USING (position)
+WHERE study_runs.study = $study
+GROUP BY position, quantile
 ORDER BY position, quantile;

@@ -13,26 +13,32 @@
 -- column low, high: ends of its 95 % bootstrap interval
 -- column median: its median
 WITH knn AS (  -- of several, the smallest k, nothing left out
-  SELECT run, sample, arg_min(log_density, (parameter, estimator)) AS log_density
-  FROM densities WHERE space = 'data' AND estimator LIKE 'knn%' AND 'log_density' IN ($column, $by) GROUP BY run, sample
+  SELECT run, arg_min(estimator, (parameter, estimator)) AS estimator
+  FROM (SELECT DISTINCT run, estimator, parameter FROM densities WHERE space = 'data' AND estimator LIKE 'knn%') GROUP BY run
+),
+estimates AS (
+  SELECT run, sample, log_density FROM densities JOIN knn USING (run, estimator)
+  WHERE space = 'data' AND 'log_density' IN ($column, $by)
 ),
 chosen AS (
-  SELECT run, sample, COLUMNS(lambda c: c = $column)::DOUBLE AS value FROM samples LEFT JOIN knn USING (run, sample)
-),
-sorting AS (
-  SELECT run, sample, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value FROM samples LEFT JOIN knn USING (run, sample)
+  SELECT run, sample, COLUMNS(lambda c: c = $column)::DOUBLE AS value, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value
+  FROM samples LEFT JOIN estimates USING (run, sample)
 ),
 binned AS (
-  SELECT m.position, m.run_label, sample, value, by_value, quantile_bin(by_value, $quantiles, m.position) AS quantile
-  FROM chosen JOIN sorting USING (run, sample) JOIN study_runs m USING (run)
-  WHERE m.study = $study AND is_number(value) AND is_number(by_value)
+  SELECT position, sample, value, by_value, quantile_bin(by_value, $quantiles, position) AS quantile
+  FROM (
+    SELECT m.position, c.* FROM chosen c JOIN study_runs m USING (run)
+    WHERE m.study = $study AND is_number(value) AND is_number(by_value)
+  )
 ),
 means AS (
-  SELECT position, run_label, quantile, count(*) AS n, min(by_value) AS by_low, max(by_value) AS by_high, avg(value) AS mean,
+  SELECT position, quantile, count(*) AS n, min(by_value) AS by_low, max(by_value) AS by_high, avg(value) AS mean,
     median(value) AS median
-  FROM binned GROUP BY ALL
+  FROM binned GROUP BY position, quantile
 )
 SELECT run_label, quantile, means.n, by_low, by_high, means.mean, low, high, median
 FROM means
-JOIN bootstrap_ci(binned, sample, value, position * 1000 + quantile) AS ends ON per = position * 1000 + quantile
+JOIN study_runs USING (position)
+JOIN bootstrap_ci(binned, sample, value, position * 1001 + quantile) AS ends ON per = position * 1001 + quantile
+WHERE study_runs.study = $study
 ORDER BY position, quantile;

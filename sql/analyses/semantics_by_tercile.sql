@@ -30,10 +30,10 @@ long AS (
   ) ON score, margin, agreement INTO NAME quantity VALUE value
 ),
 keyed AS (
-  SELECT *, {position: position, space: space, quantity: quantity, quantile: quantile} AS g FROM long
+  SELECT *, hash(position, space, quantity, quantile) AS g FROM long
 ),
 against_lowest AS (  -- each higher bin together with the lowest
-  SELECT value, quantile > 1 AS first, {position: position, space: space, quantity: quantity, quantile: bin} AS g
+  SELECT value, quantile > 1 AS first, hash(position, space, quantity, bin) AS g
   FROM long JOIN range(2, $quantiles + 1) AS r(bin) ON quantile = bin OR quantile = 1
 ),
 means AS (
