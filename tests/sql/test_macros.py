@@ -69,8 +69,10 @@ def test_spearman(con: Con, columns: Rows) -> None:
     kept = numbers(columns, 2)
     if not len(kept):
         assert found == []
+        assert ask(con, "SELECT n, rho, low FROM spearman_overall(t, x, y)") == [{"n": 0, "rho": None, "low": None}]
         return
     (row,) = found
+    assert [row] == [{"per": None} | overall for overall in ask(con, "FROM spearman_overall(t, x, y)")]
     assert row["n"] == len(kept)
     if varies(kept[:, 0]) and varies(kept[:, 1]):
         truth = spearman(*kept.T)
