@@ -27,6 +27,10 @@ quality = typer.Typer(name="quality", help="Runs in quarantine: list them, show 
 app.add_typer(quality)
 
 AnalysisName = Annotated[str, typer.Argument(help="as `kpe analyses` lists it")]
+AnswerFormat = Annotated[
+    str | None, typer.Option("--format", help="table, csv, json, parquet or markdown; default: by --output, or table")
+]
+AnswerFile = Annotated[Path | None, typer.Option("--output", help="write the answer to this file")]
 StudyName = Annotated[str, typer.Argument(help="a study file, or the name of one in deployments/studies/")]
 StoreUrl = Annotated[str, typer.Option("--store", envvar="KPE_STORE", help="folder or s3:// prefix")]
 Overrides = Annotated[
@@ -93,11 +97,8 @@ def sql(
         str | None, typer.Argument(help="one SELECT, DESCRIBE, SHOW TABLES, SUMMARIZE or EXPLAIN; none: a shell")
     ] = None,
     store: StoreUrl = "store",
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", help="table, csv, json, parquet or markdown; default: by --output, or table"),
-    ] = None,
-    output: Annotated[Path | None, typer.Option("--output", help="write the answer to this file")] = None,
+    format_: AnswerFormat = None,
+    output: AnswerFile = None,
     explain_io: Annotated[
         bool, typer.Option("--explain-io", help="say how much of the trajectories was read for the answer")
     ] = False,
@@ -145,12 +146,13 @@ def run_analysis(
     study: Annotated[str, typer.Option("--study", help="the study it is about")] = "first-look",
     param: Annotated[list[str] | None, typer.Option("--param", help="name=value, as often as needed")] = None,
     store: StoreUrl = "store",
-    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
+    format_: AnswerFormat = None,
+    output: AnswerFile = None,
 ) -> None:
     """Ask an analysis of a study."""
     from flows.commands.analyses import run_analysis
 
-    run_analysis(store, study, name, param or [], csv)
+    run_analysis(store, study, name, param or [], format_, output)
 
 
 @app.command()

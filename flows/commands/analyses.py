@@ -1,6 +1,8 @@
 """``kpe analyses``: the questions in sql/analyses/, listed, shown, asked."""
 
-from flows.commands.render import show
+from pathlib import Path
+
+from flows.commands.formats import chosen_format, emit
 from kpe_core.catalog.analyses import analyses, analysis
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.catalog.parameters import parse_assignments
@@ -24,17 +26,19 @@ def show_analysis(name: str) -> None:
     print(f"\n{chosen.sql.rstrip()}")
 
 
-def run_analysis(store_url: str, study: str, name: str, params: list[str], csv: bool) -> None:
-    """Print its answer for one study.
+def run_analysis(
+    store_url: str, study: str, name: str, params: list[str], wanted: str | None, output: Path | None
+) -> None:
+    """Print or write its answer for one study.
 
     Raises
     ------
     UserError
-        when there is no such analysis, study, parameter or value.
+        when there is no such analysis, study, parameter, value or format.
     """
-    chosen, given = analysis(name), parse_assignments(params)
+    chosen, given, form = analysis(name), parse_assignments(params), chosen_format(wanted, output)
     store = Store.open(store_url)
     if not store.exists(f"studies/{study}/runs.json"):
         raise UserError(f"{store.url} holds no study {study!r}; it has {', '.join(store.list('studies')) or 'none'}")
     with Catalog(store) as catalog:
-        show(chosen.run(catalog, study, **given), csv)
+        emit(chosen.run(catalog, study, **given).to_reader(), form, output)

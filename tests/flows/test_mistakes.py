@@ -204,6 +204,7 @@ def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:
     assert 'no numeric column "kpe) FROM' in mistake(*ask, "--param", "by=kpe) FROM read_csv('/etc/passwd'")
     assert "a whole number from 2 to 1000" in mistake(*ask, "--param", "quantiles=many")
     assert "write name=value" in mistake(*ask, "--param", "quantiles")
+    assert "no format 'cvs'" in mistake(*ask, "--format", "cvs")
 
 
 @pytest.mark.parametrize(
