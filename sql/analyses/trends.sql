@@ -31,9 +31,9 @@ long AS (
 ),
 ranks AS (
   SELECT position, run_label, space, quantity, class, rx, rz, rw,
-    average_rank(y, (position, space, quantity)) AS ry,
-    average_rank(kpe, (position, space, quantity, class)) AS cx,
-    average_rank(y, (position, space, quantity, class)) AS cy
+    average_rank(y, hash(position, space, quantity)) AS ry,
+    average_rank(kpe, hash(position, space, quantity, class)) AS cx,
+    average_rank(y, hash(position, space, quantity, class)) AS cy
   FROM long
 ),
 overall AS (
