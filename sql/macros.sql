@@ -4,9 +4,9 @@
 -- n says how many stayed. Infinities are numbers: the largest and the smallest. What cannot be told (no rows, one row,
 -- nothing that varies) is NULL.
 --
--- A table macro takes a relation's name (a view, a table, or a WITH query), expressions over its columns, and per, an
+-- A table macro takes a relation's name in quotes (a view or a WITH query), expressions over its columns, and per, an
 -- expression whose values part it into groups (NULL: one group). It answers one row a group, with per as first column:
---   FROM spearman(samples, kpe, margin, run)
+--   FROM spearman('samples', kpe, margin, run)
 
 -- Whether x is a number: neither NULL nor NaN.
 CREATE MACRO is_number(x) AS

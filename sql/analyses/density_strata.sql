@@ -36,6 +36,6 @@ SELECT
   run_label, space, estimator,
   n_first + n_other                                     AS n,
   kpe_sparse, kpe_dense, auc, z, p
-FROM mann_whitney(ends, kpe, stratum = 1, g) AS test JOIN medians ON g = per JOIN names USING (g)
+FROM mann_whitney('ends', kpe, stratum = 1, g) AS test JOIN medians ON g = per JOIN names USING (g)
 WHERE n_first > 0 AND n_other > 0
 ORDER BY position, space, estimator DESC;

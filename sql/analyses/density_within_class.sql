@@ -26,5 +26,5 @@ classes AS (
   SELECT DISTINCT g, e, class FROM pairs
 )
 SELECT run_label, space, estimator, class, n, rho, low, high
-FROM spearman(pairs, kpe, log_density, g) JOIN classes ON g = per JOIN names USING (e)
+FROM spearman('pairs', kpe, log_density, g) JOIN classes ON g = per JOIN names USING (e)
 ORDER BY position, space, estimator DESC, class;

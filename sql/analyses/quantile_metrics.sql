@@ -39,6 +39,6 @@ means AS (
 SELECT run_label, quantile, means.n, by_low, by_high, means.mean, low, high, median
 FROM means
 JOIN study_runs USING (position)
-JOIN bootstrap_ci(binned, sample, value, position * 1001 + quantile) AS ends ON per = position * 1001 + quantile
+JOIN bootstrap_ci('binned', sample, value, position * 1001 + quantile) AS ends ON per = position * 1001 + quantile
 WHERE study_runs.study = $study
 ORDER BY position, quantile;

@@ -58,5 +58,5 @@ SELECT
 FROM pairs
 JOIN means x ON x.run = pairs.run
 JOIN means y ON y.run = pairs.other
-JOIN mann_whitney(energies, kpe, is_other, pair) AS test ON test.per = pair
+JOIN mann_whitney('energies', kpe, is_other, pair) AS test ON test.per = pair
 ORDER BY position, other_label, other;

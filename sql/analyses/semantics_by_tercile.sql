@@ -49,8 +49,8 @@ SELECT
   cliffs_delta(auc)                                     AS cliffs_delta,
   z, p
 FROM means AS this
-JOIN bootstrap_ci(keyed, sample, value, g) AS ends ON ends.per = this.g
+JOIN bootstrap_ci('keyed', sample, value, g) AS ends ON ends.per = this.g
 LEFT JOIN means AS least
   ON least.position = this.position AND least.space = this.space AND least.quantity = this.quantity AND least.quantile = 1
-LEFT JOIN mann_whitney(against_lowest, value, first, g) AS test ON test.per = this.g
+LEFT JOIN mann_whitney('against_lowest', value, first, g) AS test ON test.per = this.g
 ORDER BY this.position, this.space, this.quantity DESC, this.quantile;

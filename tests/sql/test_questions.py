@@ -112,13 +112,19 @@ def test_a_column_is_a_name_and_never_sql(small: Catalog) -> None:
 def test_semantics_by_tercile(small: Catalog) -> None:
     found = answer(small, "semantics_by_tercile", "tiny").query("run_label == 'shaped plain'")
     s = samples(small, "shaped plain")
+    told = (
+        view(small, "semantics", "shaped plain")
+        .sort_values("sample")
+        .assign(agreement=lambda t: t.agrees.astype(float))
+    )
     which = quantile_bins(s.kpe, 3) + 1
-    assert set(found.quantity) == {"score", "margin"}
-    assert len(found) == 6
+    assert set(found.quantity) == {"score", "margin", "agreement"}
+    assert len(found) == 9 * told.space.nunique()
     for row in found.itertuples():
-        here, least = s[row.quantity][which == row.quantile], s[row.quantity][which == 1]
+        values = told[told.space == row.space][row.quantity].to_numpy()
+        here, least = (pd.Series(values[which == q]) for q in (row.quantile, 1))
         assert (row.n, row.mean, row.sd) == (len(here), pytest.approx(here.mean()), pytest.approx(here.std()))
-        assert row.low < row.mean < row.high
+        assert row.low <= row.mean <= row.high
         if row.quantile == 1:
             assert pd.isna(row.cohens_d)
             assert pd.isna(row.p)
