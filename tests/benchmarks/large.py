@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kpe_core.store.schema import CHECKS, COMPARISONS, DENSITIES, SAMPLES, SCORES, STEPS, THEORY
+from kpe_core.store.schema import CHECKS, COMPARISONS, DENSITIES, SAMPLES, SCORES, SEMANTICS, STEPS, THEORY
 from kpe_core.store.store import Store
 
 ESTIMATORS = (("knn(k=5)", 5.0),)
@@ -42,8 +42,16 @@ def large_store(folder: Path, samples: int, steps: int, stepped: int) -> Store:
         rows.append({"study": "large", "position": i, "run": run, "experiment": "made-up", "label": told["label"]})
         if "baseline" in told:
             base = rows[told["baseline"]]["run"]
-            found = [[run], [base], ["f_mem"], [-0.1], [-0.11], [-0.09], [n]]
-            table = pa.table([pa.array(c, f.type) for c, f in zip(found, COMPARISONS, strict=True)], schema=COMPARISONS)
+            told_of = {
+                "run": run,
+                "baseline": base,
+                "metric": "f_mem",
+                "delta": -0.1,
+                "low": -0.11,
+                "high": -0.09,
+                "n": n,
+            }
+            table = pa.Table.from_pylist([told_of], schema=COMPARISONS)
             store.write_table(f"comparisons/{run}-{base}.parquet", table)
     store.write_json("studies/large/runs.json", rows)
     return store
@@ -96,6 +104,10 @@ def _tables(rng: np.random.Generator, run: str, n: int, steps: int, stepped: int
     tables = {
         "samples": _table(run, SAMPLES, samples),
         "densities": densities,
+        "semantics": _table(run, SEMANTICS, {
+            "sample": np.arange(n), "space": _same("classifier", n), "score": samples["score"],
+            "margin": samples["margin"], "predicted": label, "agrees": np.ones(n, dtype=bool),
+        }),
         "steps": _table(run, STEPS, walk),
         "scores": _table(run, SCORES, {
             "metric": np.array(METRICS), "value": rng.random(len(METRICS)), "low": np.zeros(len(METRICS)),
