@@ -14,7 +14,7 @@ The data's way through the library::
 
 Importing this package imports nothing heavy. In a notebook::
 
-    data = kpe_core.open("planar")  # an xarray dataset; data.kpe.energies(), .profile(), .grid(), .plot_paths() …
+    data = kpe_core.open("planar")  # an xarray dataset; data.paths.energies(), .profile(), .grid(), .plot_paths() …
     kpe_core.sql("SELECT run, avg(kpe) FROM samples GROUP BY run").df()
 """
 

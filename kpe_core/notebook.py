@@ -53,7 +53,7 @@ def ask(query: str, store: str) -> Answer:
 
 
 def open_run(run: str, store: str) -> xr.Dataset:
-    """The trajectories of a run, lazily, with the accessor ``kpe``.
+    """The trajectories of a run, lazily, with the accessor ``paths``.
 
     Raises
     ------
@@ -77,9 +77,9 @@ def open_run(run: str, store: str) -> xr.Dataset:
     return data.assign_attrs(run=run_id, run_label=specs[run_id]["label"])
 
 
-@xr.register_dataset_accessor("kpe")
-class KpeAccessor:
-    """``dataset.kpe``: energies, the profile, plots and sample grids of one run; the variable is ``dataset["kpe"]``."""
+@xr.register_dataset_accessor("paths")
+class Paths:
+    """``dataset.paths``: energies, the profile, plots and sample grids of one run."""
 
     def __init__(self, data: xr.Dataset) -> None:
         self._data = data

@@ -218,7 +218,7 @@ def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:
         ("COPY samples TO '{tmp}/out.csv'", "COPY is refused"),
         ("ATTACH '{tmp}/other.db'", "ATTACH is refused"),
         ("SET memory_limit='1GB'", "SET is refused"),
-        ("SELECT * FROM read_csv('/etc/passwd')", "disabled"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "--allow-read"),
         ("SELECT 1; DROP VIEW samples", "one statement at a time"),
         ("", "one statement at a time"),
     ],

@@ -36,13 +36,13 @@ def test_a_run_opens_by_label_and_by_the_beginning_of_its_id(tiny_store: Store) 
 
 def test_energies_and_profile(tiny_store: Store) -> None:
     data = kpe_core.open("shaped kts(0, 0.02)", tiny_store.url)
-    energies = data.kpe.energies()
+    energies = data.paths.energies()
     asked = kpe_core.sql(
         "SELECT kpe FROM samples JOIN runs USING (run) WHERE run_label = 'shaped kts(0, 0.02)' ORDER BY sample",
         tiny_store.url,
     )
     assert energies.kpe.to_numpy() == pytest.approx(asked.df().kpe.to_numpy(), rel=1e-12)
-    profile = data.kpe.profile()
+    profile = data.paths.profile()
     assert 0.5 * (profile["mean"] * data.dt.to_numpy()).sum() == pytest.approx(energies.kpe.mean(), rel=1e-9)
     assert (profile.q10 <= profile["median"]).all()
     assert (profile["median"] <= profile.q90).all()
@@ -51,7 +51,7 @@ def test_energies_and_profile(tiny_store: Store) -> None:
 @pytest.mark.parametrize("label", ["planar", "shaped plain"])
 def test_plots(tiny_store: Store, label: str, tmp_path: Path) -> None:
     data = kpe_core.open(label, tiny_store.url)
-    for figure in (data.kpe.plot_profile(), data.kpe.plot_energies(), data.kpe.plot_paths(5), data.kpe.grid(4)):
+    for figure in (data.paths.plot_profile(), data.paths.plot_energies(), data.paths.plot_paths(5), data.paths.grid(4)):
         assert isinstance(figure, matplotlib.figure.Figure)
         figure.savefig(tmp_path / "a.png")
 
