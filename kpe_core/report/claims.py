@@ -66,10 +66,10 @@ class Trend:
 
     @property
     def further(self) -> str:
-        """ρ given the displacement too, and within classes; empty where there is neither."""
-        told = [("the displacement too", self.given_both), ("the class", self.within_class)]
+        """ρ given the displacement too, and the plain one within classes; empty where there is neither."""
+        told = [("with the displacement too", self.given_both), ("within classes, the norm free,", self.within_class)]
         said = [f"{what} {signed(rho)}" for what, rho in told if rho is not None]
-        return f" ({', '.join(said)})" if said else ""
+        return f" ({'; '.join(said)})" if said else ""
 
     def judge(self, sign: int) -> Verdict:
         """Whether ρ has the published sign (±1), and still has at least half of it when the norm is held fixed.

@@ -135,7 +135,7 @@ def test_each_reading_of_classes_is_judged_with_its_confounders() -> None:
     first, second = findings(tables(trends=rows + other, semantics_by_tercile=both))
     assert "read by classifier" in first.sentence
     assert "read by clip" in second.sentence
-    assert "(the displacement too +0.02, the class +0.30)" in second.sentence
+    assert "(with the displacement too +0.02; within classes, the norm free, +0.30)" in second.sentence
     assert "displacement" not in first.sentence
 
 
