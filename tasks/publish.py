@@ -3,6 +3,7 @@
 import base64
 import math
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -51,7 +52,7 @@ def rows_of(table: pa.Table, at_most: int = MOST_ROWS) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return float(f"{value:.4g}") if math.isfinite(value) else None
     return value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else value
 

@@ -168,3 +168,17 @@ def test_what_does_not_move_has_no_late_share(tmp_path: Path) -> None:
     with Catalog(store) as still:
         (row,) = analysis("early_late").run(still, "tiny").to_pylist()
     assert (row["kpe_late"], row["late_share"]) == (0, None)
+
+
+def test_published_rows_stand_beside_runs_of_their_settings(catalog: Catalog) -> None:
+    """METHOD §6: landing alone at 0.02 had 19.36 % and FID 86.56 on CelebA."""
+    table = answer(catalog, "shaping_published").set_index("run_label")
+    traded = answer(catalog, "shaping_tradeoff")
+    assert list(table.index) == ["shaped plain", "shaped kts(0, 0.02)"]
+    assert table.published_fid.tolist() == [16.68, 86.56]
+    assert table.published_f_mem.tolist() == [0.3734, 0.1936]
+    for metric in ("f_mem", "frechet"):
+        rows = traded[traded.metric == metric].set_index("run_label")
+        assert table[metric].tolist() == rows.value.loc[table.index].tolist()
+        assert table.loc["shaped kts(0, 0.02)", f"{metric}_delta"] == rows.delta["shaped kts(0, 0.02)"]
+        assert table.loc["shaped kts(0, 0.02)", f"{metric}_low"] == rows.low["shaped kts(0, 0.02)"]

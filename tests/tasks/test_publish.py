@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 
 import pyarrow as pa
 
@@ -33,6 +34,7 @@ def test_every_answer_of_a_study_is_json(tiny: Study, tiny_store: Store) -> None
             json.dumps(rows_of(analysis.run(catalog, tiny.name)), allow_nan=False)
     at = pa.table({"finalised": [datetime(2026, 1, 2, 3, 4, 5, 678)]})
     assert rows_of(at) == [{"finalised": "2026-01-02 03:04:05"}]
+    json.dumps(rows_of(pa.table({"share": [Decimal("0.3734")]})), allow_nan=False)
 
 
 def test_keys_are_what_the_ui_accepts() -> None:
