@@ -10,9 +10,10 @@ from torch.nn.functional import normalize
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
-from kpe_core.features.optional import need
-from kpe_core.features.weights_file import found, tensors_of
+from kpe_core.packages import need
 from kpe_core.study.specs import ClipSpace
+from kpe_core.weights.files import found
+from kpe_core.weights.tensors import read_tensors
 
 SOURCE = (
     "It is a file of the open_clip project, such as open_clip_model.safetensors of a "
@@ -37,7 +38,7 @@ def clip(spec: ClipSpace, images: Images, classes: Sequence[str]) -> Extractor:
         raise UserError(
             f"space {spec.name}: open_clip knows no model {spec.model!r}; it knows {', '.join(known[:5])}, …"
         )
-    tensors_of(path)  # the same file again below; this one explains what is wrong with it
+    read_tensors(path)  # the same file again below; this one explains what is wrong with it
     logging.disable(logging.WARNING)  # open_clip warns that it loads no weights, which follow
     try:
         model = open_clip.create_model(spec.model, load_weights=False, pretrained_text=False).eval()

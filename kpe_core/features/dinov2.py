@@ -1,17 +1,15 @@
 """DINOv2 through transformers, from a local folder: the pooled class token."""
 
-import json
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
-from kpe_core.features.optional import need
-from kpe_core.features.weights_file import found, tensors_of
+from kpe_core.packages import need
 from kpe_core.study.specs import DinoSpace
+from kpe_core.weights.files import found, read_json
+from kpe_core.weights.tensors import read_tensors
 
 SOURCE = (
     "It is a folder with config.json and model.safetensors, as the repositories facebook/dinov2-small, -base and -large on "
@@ -31,12 +29,12 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
     """
     transformers = need("transformers", "transformers")
     folder = found(spec.folder, f"space {spec.name}, folder of DINOv2", SOURCE)
-    config = found(str(folder / "config.json"), f"space {spec.name}, configuration of DINOv2", SOURCE)
-    weights = found(str(folder / "model.safetensors"), f"space {spec.name}, weights of DINOv2", SOURCE)
-    said = _json(config)
+    config = found(folder / "config.json", f"space {spec.name}, configuration of DINOv2", SOURCE)
+    weights = found(folder / "model.safetensors", f"space {spec.name}, weights of DINOv2", SOURCE)
+    said = read_json(config)
     if said.get("model_type") != "dinov2":
         raise UserError(f"{config} describes a {said.get('model_type', 'nameless')} model, not dinov2")
-    tensors_of(weights)  # read again below; this one explains what is wrong with the file
+    read_tensors(weights)  # read again below; this one explains what is wrong with the file
     # Keys on disk are not the module's own in every version of transformers, so its own loader maps them.
     try:
         network, loaded = transformers.Dinov2Model.from_pretrained(
@@ -50,7 +48,7 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
             raise UserError(f"{weights} is not the model that config.json describes: {which}")
     network.eval()
     preprocessor = folder / "preprocessor_config.json"
-    told = _json(preprocessor) if preprocessor.exists() else {}
+    told = read_json(preprocessor) if preprocessor.exists() else {}
     mean, std = told.get("image_mean", MEAN), told.get("image_std", STD)
 
     def features(x: Tensor) -> Tensor:
@@ -58,13 +56,3 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
         return torch.as_tensor(network(pixel_values=seen).pooler_output)
 
     return Extractor(network.config.hidden_size, features)
-
-
-def _json(path: Path) -> dict:
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(said, dict):
-        raise UserError(f"{path} holds no JSON object")
-    return said

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
-from kpe_core.features.weights_file import fill, found, tensors_of
 from kpe_core.study.specs import EfficientNetSpace
+from kpe_core.weights.files import found
+from kpe_core.weights.tensors import fill, read_tensors
 
 FEATURES = 1280
 CLASSES = 1000
@@ -113,6 +114,6 @@ def efficientnet(spec: EfficientNetSpace, images: Images) -> Extractor:
     """
     path = found(weights_path(spec), f"space {spec.name}, weights of EfficientNet-Lite0", SOURCE)
     network = EfficientNetLite0()
-    fill(network, tensors_of(path), path, "EfficientNet-Lite0")
+    fill(network, read_tensors(path), path, "EfficientNet-Lite0")
     network.eval()
     return Extractor(FEATURES, lambda x: network(normalised(resized(images(x), spec.side), MEAN, STD)), network.logits)

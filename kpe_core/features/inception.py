@@ -8,9 +8,10 @@ from torch import Tensor
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images
-from kpe_core.features.optional import need
-from kpe_core.features.weights_file import found, tensors_of
+from kpe_core.packages import need
 from kpe_core.study.specs import InceptionSpace
+from kpe_core.weights.files import found
+from kpe_core.weights.tensors import read_tensors
 
 FEATURES = 2048
 SOURCE = (
@@ -32,7 +33,7 @@ def inception(spec: InceptionSpace, images: Images) -> Extractor:
     path = found(spec.weights, f"space {spec.name}, weights of InceptionV3", SOURCE)
     # The package would unpickle the file with code and all, so it is given tensors that were loaded without.
     safe = io.BytesIO()
-    torch.save(tensors_of(path), safe)
+    torch.save(read_tensors(path), safe)
     safe.seek(0)
     try:
         network = fidelity.FeatureExtractorInceptionV3("kpe", [str(FEATURES)], feature_extractor_weights_path=safe)

@@ -19,7 +19,6 @@ from kpe_core.features.inception import FEATURES as INCEPTION_FEATURES
 from kpe_core.features.inception import SOURCE as INCEPTION
 from kpe_core.features.inception import inception
 from kpe_core.features.pca import pca
-from kpe_core.features.weights_file import found, sha256_of
 from kpe_core.study.specs import (
     ClassifierSpace,
     ClipSpace,
@@ -30,6 +29,7 @@ from kpe_core.study.specs import (
     PixelSpace,
     SpaceSpec,
 )
+from kpe_core.weights.files import found, sha256_of
 
 PretrainedSpace = EfficientNetSpace | ClipSpace | InceptionSpace | DinoSpace
 """Whose weights lie in a file, and which look at pictures."""

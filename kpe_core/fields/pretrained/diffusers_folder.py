@@ -1,6 +1,5 @@
 """Folders as the diffusers library saves them: a pipeline, or one model. Never a request to a hub."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,11 @@ from torch import Tensor
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.conventions import Habits
-from kpe_core.fields.pretrained.files import read_document, require_file
 from kpe_core.fields.pretrained.network import Network
+from kpe_core.packages import need
 from kpe_core.study.specs.pretrained import BetasSpec, Prediction
-from kpe_core.torchvision_ops import declare_torchvision_operators
+from kpe_core.weights.files import PUT_IT_THERE, found, read_json
+from kpe_core.weights.tensors import read_document
 
 MODELS = ("UNet2DModel", "DiTTransformer2DModel", "Transformer2DModel")
 """Classes that are asked as (image, time, classes)."""
@@ -34,14 +34,13 @@ def model_folder(folder: Path) -> Path:
         if (path / "config.json").is_file():
             return path
     looked = " or ".join(str(folder / where) for where in ("config.json", *(f"{part}/config.json" for part in PARTS)))
-    raise UserError(f"a diffusers model is missing; looked for {looked}. Put it there, or set fields.path in the study")
+    raise UserError(f"a diffusers model is missing; looked for {looked}. {PUT_IT_THERE}")
 
 
 def vae_folder(folder: Path, given: str | None) -> Path | None:
     """The folder of the decoder; None where there is none."""
     if given is not None:
-        require_file(Path(given) / "config.json", "the AutoencoderKL (vae)")
-        return Path(given)
+        return found(Path(given) / "config.json", "the AutoencoderKL (vae)").parent
     return folder / "vae" if (folder / "vae" / "config.json").is_file() else None
 
 
@@ -78,7 +77,8 @@ def weights_of(folder: Path) -> list[Path]:
         if whole.is_file():
             return [whole]
         if shards := sorted(folder.glob(f"diffusion_pytorch_model-?????-of-?????.{ending}")):
-            return [*shards, require_file(folder / f"diffusion_pytorch_model.{ending}.index.json", "the shards' index")]
+            index = found(folder / f"diffusion_pytorch_model.{ending}.index.json", "the shards' index")
+            return [*shards, index]
     raise UserError(
         f"the weights are missing; looked for {folder}/diffusion_pytorch_model.safetensors (or .bin, or shards)"
     )
@@ -132,11 +132,7 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
     UserError
         without diffusers; when the weights are broken, want code, or are not the ones the configuration asks for.
     """
-    declare_torchvision_operators()
-    try:
-        import diffusers
-    except ImportError:
-        raise UserError("layout: diffusers needs the diffusers package: pip install 'kpe-pipeline[models]'") from None
+    diffusers = need("diffusers", "diffusers")
     weights = weights_of(folder)
     safe = weights[0].suffix == ".safetensors"
     if not safe:
@@ -181,17 +177,3 @@ def habits(scheduler: dict[str, Any], folder: Path) -> Habits:
     start, end = float(scheduler.get("beta_start", 1e-4)), float(scheduler.get("beta_end", 0.02))
     betas = BetasSpec.model_validate({"kind": BETA_KINDS[kind], "start": start, "end": end, "steps": steps})
     return Habits(PREDICTIONS[str(scheduler.get("prediction_type", "epsilon"))], betas=betas)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file.
-
-    Raises
-    ------
-    UserError
-        when it is no JSON object.
-    """
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no JSON object ({error}); fetch it again") from None

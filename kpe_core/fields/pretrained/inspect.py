@@ -7,7 +7,8 @@ from typing import Any
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained import authors_unet, diffusers_folder, guided_unet
-from kpe_core.fields.pretrained.files import archive_kind, read_tensors, require_file, sha256_of
+from kpe_core.weights.files import found, read_json, sha256_of
+from kpe_core.weights.tensors import archive_kind, read_tensors
 
 SAMPLE = 4
 """Keys shown."""
@@ -40,7 +41,7 @@ def look_at(path: Path) -> Findings:
     UserError
         when it is missing, unreadable or a pickle that wants code.
     """
-    require_file(path, "the model")
+    path = found(path, "the model")
     if path.is_dir():
         return _folder(path)
     if path.suffix == ".py":
@@ -79,7 +80,7 @@ def _state_dict(path: Path) -> Findings:
 
 def _folder(path: Path) -> Findings:
     model = diffusers_folder.model_folder(path)
-    config = diffusers_folder.read_json(model / "config.json")
+    config = read_json(model / "config.json")
     name = str(config.get("_class_name"))
     weights = diffusers_folder.weights_of(model)
     says = [f"a diffusers {name} in {model}", f"{len(weights)} files of weights, {sum(map(_bytes, weights)):,} bytes"]

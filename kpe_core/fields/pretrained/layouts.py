@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from kpe_core.fields.pretrained import diffusers_folder, programs
 from kpe_core.fields.pretrained.authors_unet import HEADS, AuthorsUNet
 from kpe_core.fields.pretrained.conventions import Habits
-from kpe_core.fields.pretrained.files import fill, read_tensors, require_file, sha256_of, sha256_of_all
 from kpe_core.fields.pretrained.guided_unet import GuidedUNet
 from kpe_core.fields.pretrained.network import Network
 from kpe_core.study.specs.pretrained import PretrainedField
+from kpe_core.weights.files import found, sha256_of, sha256_of_all
+from kpe_core.weights.tensors import fill, read_tensors
 
 Loader = Callable[[PretrainedField, torch.dtype], Network]
 
 
 def _authors_unet(spec: PretrainedField, dtype: torch.dtype) -> Network:
-    path = Path(spec.path)
-    tensors = read_tensors(path, spec.entry)
+    tensors = read_tensors(_file(spec), spec.entry)
     with torch.device("meta"):
         network = AuthorsUNet({k: v.shape for k, v in tensors.items()}, spec.heads or HEADS)
     habits = Habits(time_scale=network.times - 1.0, whole_times=True)
-    ready = _ready(network, tensors, path, dtype)
+    ready = _ready(network, tensors, spec, dtype)
     return Network(
         lambda z, time, label: ready(z, time.long()),
         habits, _count(ready), network.channels, network.divisor, takes_labels=False,
@@ -32,11 +32,10 @@ def _authors_unet(spec: PretrainedField, dtype: torch.dtype) -> Network:
 
 
 def _torchcfm(spec: PretrainedField, dtype: torch.dtype) -> Network:
-    path = Path(spec.path)
-    tensors = read_tensors(path, spec.entry)
+    tensors = read_tensors(_file(spec), spec.entry)
     with torch.device("meta"):
         network = GuidedUNet({k: v.shape for k, v in tensors.items()}, spec.heads, spec.head_channels)
-    ready = _ready(network, tensors, path, dtype)
+    ready = _ready(network, tensors, spec, dtype)
     return Network(
         lambda z, time, label: ready(z, time, label),
         Habits(), _count(ready), network.channels, network.divisor, network.labels,
@@ -44,8 +43,12 @@ def _torchcfm(spec: PretrainedField, dtype: torch.dtype) -> Network:
     )  # fmt: skip
 
 
-def _ready(network: nn.Module, tensors: dict[str, Tensor], path: Path, dtype: torch.dtype) -> nn.Module:
-    fill(network, tensors, path)
+def _file(spec: PretrainedField) -> Path:
+    return found(spec.path, f"the model (layout {spec.layout})")
+
+
+def _ready(network: nn.Module, tensors: dict[str, Tensor], spec: PretrainedField, dtype: torch.dtype) -> nn.Module:
+    fill(network, tensors, _file(spec), f"a model of layout {spec.layout}")
     return network.to(dtype).eval().requires_grad_(False)
 
 
@@ -80,19 +83,19 @@ LAYOUTS: dict[str, LayoutCard] = {
         "a folder: a pipeline (unet/ or transformer/, scheduler/, vae/) or one model (config.json, safetensors)",
         "what scheduler/scheduler_config.json says; without one velocity, times 0…1 from noise to data",
         False,
-        lambda spec, dtype: diffusers_folder.load(Path(spec.path), dtype),
+        lambda spec, dtype: diffusers_folder.load(_file(spec), dtype),
     ),
     "exported": LayoutCard(
         "a torch.export.save file (.pt2) of (x, t) or (x, t, label), its batch dynamic",
         "velocity, times 0…1 from noise to data",
         True,
-        lambda spec, dtype: programs.load_exported(Path(spec.path), dtype),
+        lambda spec, dtype: programs.load_exported(_file(spec), dtype),
     ),
     "torchscript": LayoutCard(
         "a torch.jit.save file of (x, t) or (x, t, label)",
         "velocity, times 0…1 from noise to data",
         True,
-        lambda spec, dtype: programs.load_torchscript(Path(spec.path), dtype),
+        lambda spec, dtype: programs.load_torchscript(_file(spec), dtype),
     ),
     "function": LayoutCard(
         "module:function or file.py:function of (x, t, label or None)",
@@ -111,8 +114,6 @@ def load(spec: PretrainedField) -> Network:
     UserError
         when its files are missing, broken, unsafe, or of another layout.
     """
-    if spec.layout != "function":
-        require_file(Path(spec.path), f"the model (layout {spec.layout})")
     return LAYOUTS[spec.layout].load(spec, getattr(torch, spec.dtype))
 
 
@@ -126,7 +127,7 @@ def weights_hash(spec: PretrainedField) -> str:
     """
     if spec.layout == "function":
         return sha256_of(programs.source_of(spec.path))
-    path = require_file(Path(spec.path), f"the model (layout {spec.layout})")
+    path = _file(spec)
     if spec.layout != "diffusers":
         return sha256_of(path)
     vae = diffusers_folder.vae_folder(path, spec.vae)

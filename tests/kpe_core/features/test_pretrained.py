@@ -16,10 +16,10 @@ from kpe_core.features.dinov2 import dinov2
 from kpe_core.features.extractor import extract
 from kpe_core.features.images import images_of, normalised, resized
 from kpe_core.features.inception import inception
-from kpe_core.features.optional import need
 from kpe_core.features.registry import weights_sha256
 from kpe_core.features.semantics import semantics
 from kpe_core.measure.frechet import frechet, moments
+from kpe_core.packages import need
 from kpe_core.study.specs import ClipSpace, DinoSpace, InceptionSpace
 
 CLASSES = ("a zero", "a one", "a two")
@@ -78,7 +78,7 @@ def test_clip_refuses_other_weights_and_names_what_is_missing(
 ) -> None:
     images = images_of(digits)
     with pytest.raises(
-        UserError, match=r"space clip, weights of CLIP kpe-tiny: .*/nothing does not exist. It is a file of"
+        UserError, match=r"space clip, weights of CLIP kpe-tiny is missing; looked for .*/nothing\. It is a file of"
     ):
         clip(clip_space.model_copy(update={"weights": str(tmp_path / "nothing")}), images, CLASSES)
     with pytest.raises(UserError, match="open_clip knows no model 'ViT-Z'; it knows"):
@@ -151,5 +151,5 @@ def test_dinov2_from_a_folder(digits: Prepared, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="describes a vit model, not dinov2"):
         dinov2(spec, images_of(digits))
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"weights of DINOv2: .*model.safetensors does not exist"):
+    with pytest.raises(UserError, match=r"weights of DINOv2 is missing; looked for .*model.safetensors"):
         dinov2(spec, images_of(digits))

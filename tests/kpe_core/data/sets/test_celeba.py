@@ -10,8 +10,8 @@ from PIL import Image
 
 from kpe_core.data.datasets import source_of
 from kpe_core.errors import UserError
+from kpe_core.packages import declare_torchvision_operators
 from kpe_core.study.specs import DataSpec
-from kpe_core.torchvision_ops import declare_torchvision_operators
 from tests.kpe_core.data import written
 from tests.kpe_core.data.loading import RAW, loaded, rows
 

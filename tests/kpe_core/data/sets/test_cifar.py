@@ -14,7 +14,7 @@ from kpe_core.data import registry
 from kpe_core.data.sets import cifar
 from kpe_core.data.sets.unpickle import unpickle
 from kpe_core.errors import UserError
-from kpe_core.torchvision_ops import declare_torchvision_operators
+from kpe_core.packages import declare_torchvision_operators
 from tests.kpe_core.data import written
 from tests.kpe_core.data.loading import RAW, labelled, loaded
 

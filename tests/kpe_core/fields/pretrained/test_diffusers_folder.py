@@ -15,8 +15,8 @@ from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.decoder import LatentDecoder
 from kpe_core.fields.pretrained.field import PretrainedVelocity, pretrained_field
 from kpe_core.fields.pretrained.layouts import load, weights_hash
+from kpe_core.packages import declare_torchvision_operators
 from kpe_core.study.specs import PretrainedField
-from kpe_core.torchvision_ops import declare_torchvision_operators
 from tests.kpe_core.fields.pretrained.written import ripple
 
 declare_torchvision_operators()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kpe_core.fields.pretrained.schedule import schedule
+from kpe_core.packages import declare_torchvision_operators
 from kpe_core.study.specs import BetasSpec
-from kpe_core.torchvision_ops import declare_torchvision_operators
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,21 @@ The golden values were computed once with [BO]'s Unet.py and torchcfm 1.0.7's UN
 ``written``; the key hashes are of those modules' own state_dicts.
 """
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.authors_unet import AuthorsUNet
-from kpe_core.fields.pretrained.files import Tensors, fill
 from kpe_core.fields.pretrained.guided_unet import GuidedUNet
+from kpe_core.weights.tensors import Tensors, fill
 from tests.kpe_core.fields.pretrained.written import authors_shapes, guided_shapes, key_hash, patterned, ripple
 
 
 def filled(network: nn.Module, tensors: Tensors) -> nn.Module:
-    fill(network, tensors, "here")  # type: ignore[arg-type]
+    fill(network, tensors, Path("here"), "this network")
     return network.eval()
 
 

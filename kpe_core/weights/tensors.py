@@ -1,8 +1,5 @@
-"""Files of tensors: found, hashed, read without running anything in them."""
+"""Tensors in files that others wrote: read without running anything in them, and put into a network key by key."""
 
-import functools
-import hashlib
-import os
 import pickle
 import re
 import zipfile
@@ -24,39 +21,6 @@ WRAPPERS = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""
 
 
-def require_file(path: Path, what: str) -> Path:
-    """``path``, where something is.
-
-    Raises
-    ------
-    UserError
-        when nothing is; says what was looked for and where.
-    """
-    if not path.exists():
-        raise UserError(
-            f"{what} is missing; looked for {path}. Put it there, or set fields.path in the study (or by --set)"
-        )
-    return path
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's content, computed once a process for as long as the file does not change."""
-    stat = path.stat()
-    return _sha256(str(path), stat.st_size, stat.st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=256)
-def _sha256(path: str, size: int, modified: int) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
-
-
-def sha256_of_all(paths: Iterable[Path], root: Path) -> str:
-    """Of several files: of their names below ``root`` and their hashes."""
-    lines = sorted(f"{os.path.relpath(path, root)} {sha256_of(path)}\n" for path in paths)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -69,7 +33,7 @@ def read_document(path: Path) -> Any:
         when the file is cut short or no such file, or is a pickle that wants code; names the way out.
     """
     if archive_kind(path) is not None:
-        raise UserError(f"{path} is a program; use layout: {archive_kind(path)}")
+        raise UserError(f"{path} is a program, not tensors; a field can be one (layout: {archive_kind(path)})")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -143,31 +107,35 @@ def _unwrapped(key: str) -> str:
 # -- into a module -----------------------------------------------------------------------------------------------------
 
 
-def fill(network: nn.Module, tensors: Tensors, path: Path) -> None:
-    """Give ``network``, built on the meta device, exactly these tensors.
+def fill(network: nn.Module, tensors: Tensors, path: Path, what: str) -> None:
+    """Give ``network`` exactly these tensors; one built on the meta device takes them as they are, without a copy.
 
     Raises
     ------
     UserError
-        when keys are missing or too many, shapes or kinds differ, or a number is not finite; names the first three.
+        when keys are missing or too many, shapes or kinds differ, or a number is not finite; names the first three and
+        ``what`` the file should have held.
     """
-    wanted = network.state_dict()
-    if missing := [key for key in wanted if key not in tensors]:
-        raise UserError(f"{path} lacks {_some(missing)} ({len(missing)} of {len(wanted)} keys)")
-    if unknown := [key for key in tensors if key not in wanted]:
-        raise UserError(f"{path} has keys that this layout does not know: {_some(unknown)} ({len(unknown)})")
-    shapes = [
-        f"{k} {tuple(v.shape)} instead of {tuple(wanted[k].shape)}"
-        for k, v in tensors.items()
-        if v.shape != wanted[k].shape
-    ]
-    if shapes:
-        raise UserError(f"{path} has the wrong shapes: {_some(shapes)}")
-    if kinds := [f"{k} {v.dtype}" for k, v in tensors.items() if not v.is_floating_point()]:
-        raise UserError(f"{path} should hold floating-point weights; it has {_some(kinds)}")
-    if bad := [key for key, v in tensors.items() if not bool(torch.isfinite(v).all())]:
-        raise UserError(f"{path} holds NaN or infinity in {_some(bad)}")
-    network.load_state_dict(tensors, assign=True)
+    own = network.state_dict()
+    # Counters of batches seen in training play no part here; older files lack them.
+    wanted = [key for key in own if not key.endswith("num_batches_tracked")]
+    missing = [key for key in wanted if key not in tensors]
+    unknown = [key for key in tensors if key not in own]
+    both = {key: (v, own[key]) for key, v in tensors.items() if key in own}
+    shapes = [f"{k} {tuple(v.shape)} instead of {tuple(o.shape)}" for k, (v, o) in both.items() if v.shape != o.shape]
+    kinds = [f"{k} {v.dtype}" for k, (v, o) in both.items() if v.is_floating_point() != o.is_floating_point()]
+    infinite = [k for k, v in tensors.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
+    for problem, names in (
+        (f"lacks ({len(missing)} of {len(wanted)} keys)", missing),
+        (f"has unknown keys ({len(unknown)})", unknown),
+        ("has other shapes", shapes),
+        ("has numbers of another kind", kinds),
+        ("has NaN or infinity", infinite),
+    ):
+        if names:
+            raise UserError(f"{path} is not {what}: it {problem}: {_some(names)}")
+    on_meta = any(v.is_meta for v in own.values())
+    network.load_state_dict(tensors, strict=False, assign=on_meta)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Files of tensors that are right, and all the ways in which they are wrong. Nothing in them runs."""
+"""Models' files that are right, and all the ways in which they are wrong. Nothing in them runs."""
 
 import os
 import pickle
@@ -13,9 +13,9 @@ import torch
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.field import PretrainedVelocity
-from kpe_core.fields.pretrained.files import read_tensors, resaving
 from kpe_core.fields.pretrained.layouts import load, weights_hash
 from kpe_core.study.specs import PretrainedField
+from kpe_core.weights.tensors import read_tensors, resaving
 from tests.kpe_core.fields.pretrained.written import authors_file, authors_shapes, patterned, torchcfm_file
 
 SHAPES = authors_shapes(8, (1, 2), (False, True))
@@ -106,23 +106,25 @@ def test_an_empty_file_and_no_file(tmp_path: Path) -> None:
 def test_wrong_keys_are_counted_and_named(tmp_path: Path) -> None:
     tensors = patterned(SHAPES)
     lacking = {k: v for k, v in tensors.items() if not k.endswith("block2.norm.bias")}
-    with pytest.raises(UserError, match=r"lacks encoder_blocks.0.block2.norm.bias, .* … \(12 of 185 keys\)"):
+    with pytest.raises(
+        UserError, match=r"authors_unet: it lacks \(12 of 185 keys\): encoder_blocks.0.block2.norm.bias, "
+    ):
         load(authors(save(tmp_path / "a", lacking)))
     extra = tensors | {"label_embedding.weight": torch.zeros(3)}
-    with pytest.raises(UserError, match=r"keys that this layout does not know: label_embedding.weight \(1\)"):
+    with pytest.raises(UserError, match=r"it has unknown keys \(1\): label_embedding.weight"):
         load(authors(save(tmp_path / "b", extra)))
 
 
 def test_wrong_shapes_kinds_and_numbers(tmp_path: Path) -> None:
     tensors = patterned(SHAPES)
     shape = tensors | {"encoder_blocks.0.dense.weight": torch.zeros(8, 31)}
-    with pytest.raises(UserError, match=r"wrong shapes: encoder_blocks.0.dense.weight \(8, 31\) instead of \(8, 32\)"):
+    with pytest.raises(UserError, match=r"other shapes: encoder_blocks.0.dense.weight \(8, 31\) instead of \(8, 32\)"):
         load(authors(save(tmp_path / "a", shape)))
     kind = tensors | {"init_conv.bias": torch.zeros(8, dtype=torch.int8)}
-    with pytest.raises(UserError, match=r"should hold floating-point weights; it has init_conv.bias torch.int8"):
+    with pytest.raises(UserError, match=r"has numbers of another kind: init_conv.bias torch.int8"):
         load(authors(save(tmp_path / "b", kind)))
     nan = tensors | {"init_conv.bias": torch.full((8,), float("nan"))}
-    with pytest.raises(UserError, match=r"holds NaN or infinity in init_conv.bias"):
+    with pytest.raises(UserError, match=r"has NaN or infinity: init_conv.bias"):
         load(authors(save(tmp_path / "c", nan)))
 
 
@@ -134,7 +136,7 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no state_dict; its keys are step, lr"):
         load(authors(tmp_path / "numbers"))
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(tmp_path / "program"))
-    with pytest.raises(UserError, match="is a program; use layout: torchscript"):
+    with pytest.raises(UserError, match=r"is a program, not tensors; a field can be one \(layout: torchscript\)"):
         load(authors(tmp_path / "program"))
 
 
