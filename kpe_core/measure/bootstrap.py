@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 LEVEL = 0.95
-Z = 1.959964
+Z = float(ndtri(0.5 + LEVEL / 2))
 """Half the width of a normal 95 % interval, in standard errors."""
 BLOCK_BYTES = 16 * 2**20
 STREAM = 0xB007

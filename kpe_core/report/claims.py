@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from kpe_core.measure.bootstrap import Z
 from kpe_core.report.wording import bracket, finite, signed
 
 Verdict = Literal["holds", "partly", "fails", "measured"]
@@ -15,7 +16,6 @@ Row = dict[str, Any]
 
 FEWEST = 10
 """Samples below which nothing is judged: Fisher's and the bootstrap's intervals mean little there."""
-_Z2 = 1.959964**2
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def share_ends(share: float, n: int, low: Any, high: Any) -> tuple[float, float]
     ends = finite(low), finite(high)
     if share not in (0, 1) and ends[0] is not None and ends[1] is not None:
         return ends[0], ends[1]
-    middle, half = share + _Z2 / (2 * n), math.sqrt(_Z2 * (share * (1 - share) / n + _Z2 / (4 * n * n)))
-    return max(0.0, (middle - half) / (1 + _Z2 / n)), min(1.0, (middle + half) / (1 + _Z2 / n))
+    middle, half = share + Z**2 / (2 * n), math.sqrt(Z**2 * (share * (1 - share) / n + Z**2 / (4 * n * n)))
+    return max(0.0, (middle - half) / (1 + Z**2 / n)), min(1.0, (middle + half) / (1 + Z**2 / n))
 
 
 def _least(sign: int, low: float, high: float) -> float:

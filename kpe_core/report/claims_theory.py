@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from kpe_core.measure.bootstrap import Z
 from kpe_core.report.claims import FEWEST, Answers, Finding, Row, Verdict, by_run, combined
 from kpe_core.report.wording import bracket, finite, fixed, percent, significant
 
@@ -14,7 +15,6 @@ LOOSE = 0.9
 """R² below which "affine" is called loose."""
 LISTED = 3
 """Learned runs a sentence spells out."""
-_Z = 1.959964
 
 
 # -- Theorem 4.2 -------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ class Fit:
         """± 1.96 standard errors of least squares, slope √((1/R² − 1)/(n − 2))."""
         if self.r2 == 0:
             return -math.inf, math.inf
-        half = _Z * abs(self.slope) * math.sqrt(max(0.0, 1 / self.r2 - 1) / (self.n - 2))
+        half = Z * abs(self.slope) * math.sqrt(max(0.0, 1 / self.r2 - 1) / (self.n - 2))
         return self.slope - half, self.slope + half
 
     @property
@@ -55,7 +55,7 @@ class Fit:
         """Fisher's z of the correlation √R², squared back."""
         if self.r2 >= 1:
             return 1.0, 1.0
-        z, half = math.atanh(math.sqrt(self.r2)), _Z / math.sqrt(self.n - 3)
+        z, half = math.atanh(math.sqrt(self.r2)), Z / math.sqrt(self.n - 3)
         return math.tanh(max(0.0, z - half)) ** 2, math.tanh(z + half) ** 2
 
     def judge(self) -> Verdict:

@@ -29,12 +29,12 @@ checkpoints AS (
 ),
 energies AS (
   SELECT run, count(*) AS n,
-    avg(kpe)                                            AS kpe,
-    1.959964 * stddev(kpe) / sqrt(count(*))             AS kpe_half,
-    avg(kpe_early)                                      AS kpe_early,
-    1.959964 * stddev(kpe_early) / sqrt(count(*))       AS kpe_early_half,
-    avg(kpe_late)                                       AS kpe_late,
-    1.959964 * stddev(kpe_late) / sqrt(count(*))        AS kpe_late_half
+    avg(kpe)                                        AS kpe,
+    z95() * stddev(kpe) / sqrt(count(*))            AS kpe_half,
+    avg(kpe_early)                                  AS kpe_early,
+    z95() * stddev(kpe_early) / sqrt(count(*))      AS kpe_early_half,
+    avg(kpe_late)                                   AS kpe_late,
+    z95() * stddev(kpe_late) / sqrt(count(*))        AS kpe_late_half
   FROM samples WHERE run IN (SELECT run FROM checkpoints WHERE several) GROUP BY run
 )
 SELECT
