@@ -15,7 +15,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0

@@ -96,7 +96,7 @@ def held_out_features(store: Store, run: Run, space: SpaceSpec) -> NDArray[np.fl
     return FeatureSet(store, features_id(run, space, prepared)).held_out()
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def extractor_of(url: str, data: DataSpec, space: SpaceSpec, weights: str) -> Extractor:
     """A space's extractor, built once for all that a process does with it.
 
@@ -124,12 +124,8 @@ def _prototypes(url: str, data: DataSpec, space: SpaceSpec, features: str) -> Re
 
 
 def endpoint_features(store: Store, run: Run, space: SpaceSpec, x: torch.Tensor) -> torch.Tensor:
-    """Features (B, F) float32 of a shard's endpoints ``x`` (B, D).
-
-    Batch by batch of the run, of which every shard holds whole ones: shards cannot change a bit.
-    """
-    extractor = extractor_of(store.url, run.data, space, run.weights_of(space.name))
-    return torch.cat([extract(extractor, rows) for rows in x.split(run.batch)])
+    """Features (B, F) float32 of a batch of endpoints ``x`` (B, D)."""
+    return extract(extractor_of(store.url, run.data, space, run.weights_of(space.name)), x)
 
 
 def features_dim(store: Store, run: Run, space: SpaceSpec) -> int:

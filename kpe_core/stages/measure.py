@@ -31,16 +31,20 @@ def measured(store: Store, run: Run) -> set[int]:
 
 
 def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
-    """Measure one committed shard; one Parquet file with one row a sample. Does nothing when it is there."""
+    """Measure one committed shard; one Parquet file with one row a sample. Does nothing when it is there.
+
+    Batch by batch of the run, of which every shard holds whole ones: a matrix product's last bits depend on its rows.
+    """
     trajectories = Trajectories(store, run.trajectories_id)
     start, stop = trajectories.plan().rows(shard)
     if shard not in measured(store, run):
         group = trajectories.group()
         x = np.asarray(group["x1"][start:stop]).reshape(stop - start, -1)  # type: ignore[index]
         label = np.asarray(group["label"][start:stop]) if run.conditional else None  # type: ignore[index]
+        batches = [slice(i, i + run.batch) for i in range(0, stop - start, run.batch)]
         with one_thread():
-            table = measure(store, run, x, label, start)
-        store.write_table(f"{measures_folder(run)}/{shard:05d}.parquet", table)
+            tables = [measure(store, run, x[b], None if label is None else label[b], start + b.start) for b in batches]
+        store.write_table(f"{measures_folder(run)}/{shard:05d}.parquet", pa.concat_tables(tables))
     return {"shard": shard, "samples": stop - start}
 
 
@@ -82,7 +86,7 @@ def _density(store: Store, run: Run, spec: DensitySpec) -> Fitted:
     )
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def density_of(data: DataSpec, spec: DensitySpec) -> Fitted:
     """The estimator on the training points as the field sees them, fitted once for all shards a process measures.
 
@@ -99,7 +103,7 @@ def density_of(data: DataSpec, spec: DensitySpec) -> Fitted:
     return fit(torch.from_numpy(prepared.points), spec, truth if prepared.name in planar.SETS else None)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def feature_density(url: str, features: str, n_points: int, spec: DensitySpec) -> Fitted:
     """The same on the stored features (in the store at ``url``, of that id) of the first ``n_points`` training points."""
     return fit(torch.from_numpy(FeatureSet(Store(url), features).train(n_points)), spec)
