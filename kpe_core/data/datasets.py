@@ -55,7 +55,9 @@ class Prepared:
     fingerprint: str
     """The same with ``n_points``: what a field can see of the data, and nothing else."""
     scale_factor: float = 1.0
-    """What latents were multiplied by before preparation: raw values over it are what a VAE decodes."""
+    """What stored latents were multiplied by before preparation; raw values are latents as a diffusion model sees them."""
+    vae: str | None = None
+    """Folder of what decodes latents into pictures."""
 
     @property
     def points(self) -> NDArray[np.float32]:
@@ -105,7 +107,7 @@ def load(spec: DataSpec) -> Prepared:
     index = SETS[spec.name].index(spec)
     prepared = _from_files(spec, index) if index else _in_memory(spec)
     n_points = spec.n_train if spec.n_train is not None else len(prepared.train)
-    return replace(prepared, n_points=n_points, fingerprint=digest(prepared.split_fingerprint, n_points))
+    return replace(prepared, n_points=n_points, fingerprint=digest(prepared.split_fingerprint, n_points), vae=spec.vae)
 
 
 def source_of(spec: DataSpec) -> Source:
@@ -158,6 +160,7 @@ def _key(spec: DataSpec, index: list[Path]) -> str:
     """Id of everything that determines the prepared data, but for the pictures a list names: those are stamped inside."""
     most = max(spec.reference, spec.n_train or 0) if isinstance(spec.reference, int) else spec.reference
     said = spec.identity() | {"n_train": None, "reference": most, "root": spec.root, "labels": spec.labels}
+    said["class_names"] = spec.class_names
     return digest("prepared", VERSION, said, stamp(index))
 
 

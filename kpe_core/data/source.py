@@ -35,7 +35,7 @@ class Source:
     file_of: Callable[[int], Path] | None = None
     """The file a point is read from, where each has its own."""
     scale_factor: float = 1.0
-    """What latents were multiplied by, to be undone before a VAE decodes them."""
+    """What stored latents were multiplied by."""
 
     def __len__(self) -> int:
         return len(self.labels)

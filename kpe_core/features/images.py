@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from kpe_core.data.datasets import Prepared
 from kpe_core.errors import UserError
+from kpe_core.features.decoder import decoder_of
 
 Images = Callable[[Tensor], Tensor]
 """Points in prepared coordinates (B, D) ↦ RGB images (B, 3, H, W) float32 in [0, 1]."""
@@ -15,13 +16,17 @@ Images = Callable[[Tensor], Tensor]
 
 def images_of(prepared: Prepared) -> Images:
     """Undo the preparation and scale the data's range to [0, 1]; what lies beyond is cut, grey becomes three channels.
+    Latents are decoded by the VAE their spec names.
 
     Raises
     ------
     UserError
-        when the points are no pictures: 2-D sets, or latents, which would have to be decoded first.
+        when the points are no pictures: 2-D sets, or latents without a VAE that decodes them.
     """
     shape = prepared.shape
+    if prepared.kind == "latent" or prepared.vae is not None:
+        decoder = decoder_of(prepared)
+        return lambda x: (decoder.decode(_raw(prepared, x)) + 1.0) / 2.0
     if not prepared.is_image or prepared.channels not in (1, 3):
         raise UserError(
             f"{prepared.name!r} has points of shape {shape} that are no pictures; a pretrained network looks at grey "
@@ -32,12 +37,15 @@ def images_of(prepared: Prepared) -> Images:
     low, high = prepared.value_range
 
     def to_images(x: Tensor) -> Tensor:
-        raw = torch.from_numpy(prepared.affine.invert(x.numpy().reshape(-1, *shape)))
-        pictures = ((raw - low) / (high - low)).clamp(0.0, 1.0)
+        pictures = ((_raw(prepared, x) - low) / (high - low)).clamp(0.0, 1.0)
         pictures = pictures[:, None] if len(shape) == 2 else pictures
         return pictures.expand(-1, 3, -1, -1)
 
     return to_images
+
+
+def _raw(prepared: Prepared, x: Tensor) -> Tensor:
+    return torch.from_numpy(prepared.affine.invert(x.numpy().reshape(-1, *prepared.shape)))
 
 
 def resized(images: Tensor, side: int) -> Tensor:

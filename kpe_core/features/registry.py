@@ -1,5 +1,6 @@
 """From a space's spec to its extractor, and to the hash of the weights that determine it."""
 
+import hashlib
 from pathlib import Path
 
 from torch import Tensor
@@ -8,6 +9,7 @@ from kpe_core.data.datasets import Prepared
 from kpe_core.features.classifier import SmallClassifier
 from kpe_core.features.clip import SOURCE as CLIP
 from kpe_core.features.clip import clip
+from kpe_core.features.decoder import vae_sha256
 from kpe_core.features.dinov2 import SOURCE as DINO
 from kpe_core.features.dinov2 import dinov2
 from kpe_core.features.efficientnet import CLASSES, efficientnet, weights_path
@@ -83,15 +85,23 @@ def weights_file(spec: PretrainedSpace) -> Path:
             return found(spec.folder, f"space {spec.name}, folder of DINOv2", DINO)
 
 
-def weights_sha256(spec: PretrainedSpace) -> str:
-    """SHA-256 of these weights."""
-    return sha256_of(weights_file(spec))
+def weights_sha256(spec: PretrainedSpace, vae: str | None = None) -> str:
+    """SHA-256 of these weights; where the pictures come out of the VAE in a folder, of both.
+
+    Raises
+    ------
+    UserError
+        when either is not there.
+    """
+    own = sha256_of(weights_file(spec))
+    return own if vae is None else hashlib.sha256(f"{own} {vae_sha256(vae)}".encode()).hexdigest()
 
 
 def reads_data_classes(spec: SpaceSpec, prepared: Prepared) -> bool:
-    """Whether a space reads classes, and they are the data set's own (ImageNet's 1000 in the order of its folders too)."""
+    """Whether a space reads classes, and they are the data set's own. ImageNet's 1000, as folders or as latents, are those
+    of a network trained on them."""
     if isinstance(spec, EfficientNetSpace) and spec.semantics == "imagenet":
-        return prepared.name.startswith("imagenet") and prepared.n_classes == CLASSES
+        return prepared.name in ("imagenet", "latents") and prepared.n_classes == CLASSES
     return spec.has_semantics
 
 

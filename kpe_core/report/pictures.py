@@ -1,4 +1,4 @@
-"""Points as pictures: grey in its declared range, colour as colour, latents in false colour."""
+"""Points as pictures: grey in its declared range, colour as colour, latents decoded, or in false colour without a VAE."""
 
 from typing import Any
 
@@ -15,9 +15,11 @@ FALSE_COLOUR = (0.01, 0.99)
 def pictures(prepared: Prepared, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Prepared points (n, *shape) as enlarged pictures: (n, H, W) of raw grey values, or (n, H, W, 3) from 0 to 1.
 
-    Of a latent its first three channels are shown, each stretched over its own values; so is colour without a declared
-    range, all channels together.
+    Latents are decoded by the VAE their data name; without one their first three channels are shown, each stretched over
+    its own values. So is colour without a declared range, all channels together.
     """
+    if prepared.kind == "latent" and prepared.vae is not None:
+        return np.moveaxis(enlarged(_decoded(prepared, x)), 1, -1)
     raw = prepared.affine.invert(x)
     if len(prepared.shape) == 2:
         return enlarged(raw)
@@ -28,6 +30,16 @@ def pictures(prepared: Prepared, x: NDArray[np.float32]) -> NDArray[np.float32]:
         low, high = np.quantile(rgb, FALSE_COLOUR, axis=(0, 2, 3), keepdims=True)
     shown = np.clip((rgb - low) / np.maximum(high - low, 1e-12), 0.0, 1.0)
     return np.moveaxis(enlarged(shown.astype(np.float32)), 1, -1)
+
+
+def _decoded(prepared: Prepared, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, 3, H, W) from 0 to 1."""
+    # Other reports do without torch.
+    import torch
+
+    from kpe_core.features.images import images_of
+
+    return images_of(prepared)(torch.from_numpy(np.ascontiguousarray(x))).numpy()
 
 
 def show(ax: Any, picture: NDArray[np.float32], prepared: Prepared) -> None:

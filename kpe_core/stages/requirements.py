@@ -1,5 +1,7 @@
 """What a study still needs: the trainings it depends on, and how far it has come."""
 
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -7,8 +9,11 @@ import numpy as np
 import torch
 
 from kpe_core.data import planar
+from kpe_core.data.class_names import BESIDE, SYNSET
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.data.registry import SETS
 from kpe_core.errors import UserError
+from kpe_core.features.decoder import vae_sha256
 from kpe_core.features.images import images_of
 from kpe_core.features.pca import most_components
 from kpe_core.features.registry import dimension, weights_file
@@ -23,10 +28,12 @@ from kpe_core.stages.resolve import resolve
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
+from kpe_core.study.names import DATASETS
 from kpe_core.study.runs import Cell, Run, cells, space_recipe, training_recipe, weights_recipe
 from kpe_core.study.specs import (
     DATA,
     ClassifierSpace,
+    ClipSpace,
     DataSpec,
     DensitySpec,
     KdeDensity,
@@ -44,8 +51,8 @@ from kpe_core.study.specs import (
 
 SMALLEST_SIDE = 4
 """Of images the classifier can take: it halves them twice."""
-MOST_PROBLEMS = 5
-"""Told at once."""
+MOST_PROBLEMS = 12
+"""Told at once: more than the files any one study needs."""
 SMALLEST_LEVEL = 2
 """Pixels a side of a U-Net's lowest level."""
 
@@ -60,9 +67,10 @@ def require_all_possible(study: Study) -> None:
     """
     problems: dict[str, None] = {}
     for cell in cells(study):
-        for check in (_require_files, require_possible):
+        checks: list[Callable[[], object]] = [*_file_checks(cell), functools.partial(require_possible, cell)]
+        for check in checks:
             try:
-                check(cell)
+                check()
             except UserError as error:
                 problems[str(error)] = None
     told = list(problems)
@@ -116,8 +124,22 @@ def _require_space(cell: Cell, prepared: Prepared, space: SpaceSpec) -> None:
                     f"prepared has points of shape {prepared.shape}"
                 )
         case _:
-            images_of(prepared)
             weights_file(space)
+            try:
+                images_of(prepared)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
+            if isinstance(space, ClipSpace):
+                _require_names(where, prepared)
+
+
+def _require_names(where: str, prepared: Prepared) -> None:
+    unnamed = [name for name in prepared.class_names if name.isdigit() or SYNSET.fullmatch(name)]
+    if unnamed and "class_names" in DATASETS[prepared.name].options:
+        raise UserError(
+            f"{where}: prompts want the classes' names, and {prepared.name!r} only numbers them ({unnamed[0]}, …); put "
+            f"{' or '.join(BESIDE)} beside the data, or set data.class_names to a file, or to imagenet for its 1000 names"
+        )
 
 
 def _require_levels(cell: Cell, prepared: Prepared, field: UNetField) -> None:
@@ -150,20 +172,23 @@ def _require_model(cell: Cell, prepared: Prepared, field: PretrainedField) -> No
             f"{cell.experiment}.fields: samples are asked for by class, up to {highest}, and the model has "
             f"n_classes = {field.n_classes}; choose sampling.classes"
         )
-    _require_files(cell)
+    weights = weights_hash(field)
     try:
-        pretrained_field(field, prepared.shape, weights_hash(field))
+        pretrained_field(field, prepared.shape, weights)
     except UserError as error:
         raise UserError(f"{cell.experiment}.fields: {error}") from None
 
 
-def _require_files(cell: Cell) -> None:
-    """A pretrained model's files, whatever there is of the data."""
+def _file_checks(cell: Cell) -> Iterator[Callable[[], object]]:
+    """That files are there, each whatever there is of the others."""
+    yield functools.partial(SETS[cell.data.name].index, cell.data)
     if isinstance(cell.field, PretrainedField):
-        try:
-            weights_hash(cell.field)
-        except UserError as error:
-            raise UserError(f"{cell.experiment}.fields: {error}") from None
+        yield functools.partial(weights_hash, cell.field)
+    if cell.data.vae is not None:
+        yield functools.partial(vae_sha256, cell.data.vae)
+    for space in cell.measure.spaces:
+        if not isinstance(space, PixelSpace | TrainedSpace):
+            yield functools.partial(weights_file, space)
 
 
 def _require_density(cell: Cell, prepared: Prepared, spec: DensitySpec) -> None:

@@ -12,12 +12,13 @@ from kpe_core.fields.guidance import Guided
 from kpe_core.fields.network import NetworkVelocity, restore
 from kpe_core.fields.pretrained.field import pretrained_field
 from kpe_core.fields.pretrained.layouts import weights_hash
+from kpe_core.identity import digest
 from kpe_core.stages.labels import class_numbers
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Cell, Run, space_recipe, training_recipe, weights_recipe
+from kpe_core.study.specs import ClipSpace, NetworkField, PixelSpace, PretrainedField, SpaceSpec, TrainedSpace
 from kpe_core.study.specs import ExactField as ExactSpec
-from kpe_core.study.specs import NetworkField, PixelSpace, PretrainedField, SpaceSpec, TrainedSpace
 
 
 def resolve(store: Store, cell: Cell) -> Run | None:
@@ -47,6 +48,7 @@ def resolve(store: Store, cell: Cell) -> Run | None:
         fingerprint=prepared.fingerprint,
         weights=weights,
         extractors=known,
+        prompts=digest(prepared.class_names) if any(isinstance(s, ClipSpace) for s in cell.measure.spaces) else "",
     )
 
 
@@ -57,7 +59,7 @@ def _extractor_weights(store: Store, space: SpaceSpec, prepared: Prepared) -> st
     if isinstance(space, TrainedSpace):
         card = WeightsBox(store, space_recipe(space, prepared)).card()
         return card["sha256"] if card is not None else None
-    return weights_sha256(space)
+    return weights_sha256(space, prepared.vae)
 
 
 def network_box(store: Store, cell: Cell, fingerprint: str) -> WeightsBox:

@@ -48,14 +48,14 @@ DATASETS: dict[str, Known] = {
     ),
     "imagenet": Known(
         "ImageNet as class folders, at 256×256 or any size",
-        _files("split", "size", "colour"), {"size": 256, "colour": True, "reference": MANY}, own_split=True,
+        _files("split", "size", "colour", "class_names"), {"size": 256, "colour": True, "reference": MANY}, own_split=True,
     ),
     "latents": Known(
         "latents of a VAE, such as 4×32×32 of ImageNet (safetensors or npy shards)",
-        _files("scale_factor"), {"reference": MANY},
+        _files("scale_factor", "vae", "class_names"), {"reference": MANY},
     ),
     "image_folder": Known(
         "any folder of pictures; its subfolders are the classes", _files("size", "crop", "colour"), {"reference": MANY}
     ),
-    "array": Known("any .npy, .npz or .zarr array, labels optional", _files("labels", "value_range")),
+    "array": Known("any .npy, .npz or .zarr array, labels optional", _files("labels", "value_range", "vae", "class_names")),
 }  # fmt: skip

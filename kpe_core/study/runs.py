@@ -71,6 +71,8 @@ class Run(Cell):
     """SHA-256 of the network's weights, or of a pretrained model's files; None for the exact field."""
     extractors: tuple[str, ...]
     """SHA-256 of the weights behind each of ``measure.spaces``, in order; empty for the coordinates themselves."""
+    prompts: str = ""
+    """Hash of the class names that prompts hold; empty where no space has prompts."""
 
     def weights_of(self, space: str) -> str:
         """SHA-256 of the weights behind the space of that name."""
@@ -94,7 +96,8 @@ class Run(Cell):
 
     @property
     def run_id(self) -> str:
-        return digest("run", self.sampling_identity(), self.measure.identity(), self.extractors)
+        said = [self.sampling_identity(), self.measure.identity(), self.extractors]
+        return digest("run", *said, *([self.prompts] if self.prompts else []))
 
     def is_baseline_of(self, other: "Run") -> bool:
         """Whether ``other`` differs from this plain run by its shaping alone, so that the two are paired."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kpe_core.data.class_names import file_of, names_for
 from kpe_core.data.files import missing, root_of, unreadable
 from kpe_core.data.source import DataSet, Source
 from kpe_core.errors import UserError
@@ -30,7 +31,7 @@ def index(spec: DataSpec) -> list[Path]:
     if labels is not None and not labels.is_file():
         raise missing(spec, "the file of labels", [labels], ORIGIN)
     inside = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
-    return [root, *inside, *([labels] if labels is not None else [])]
+    return [root, *inside, *([labels] if labels is not None else []), *file_of(spec)]
 
 
 def open_(spec: DataSpec) -> Source:
@@ -64,7 +65,10 @@ def open_(spec: DataSpec) -> Source:
         return arranged(np.asarray(values)).astype(np.float32)
 
     kind = "points" if len(shape) == 1 else "latent" if len(shape) == 3 and shape[0] != 3 else "image"
-    names = tuple(str(c) for c in range(n_classes)) if n_classes > 1 else ("all",)
+    numbers = tuple(str(c) for c in range(n_classes))
+    names = (names_for(spec, numbers) if labels.any() or spec.class_names else None) or (
+        numbers if n_classes > 1 else ("all",)
+    )
     return Source(kind, shape, labels, names, read, bounds)  # type: ignore[arg-type]
 
 

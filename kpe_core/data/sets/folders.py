@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kpe_core.data.class_names import BESIDE, file_of, names_for
 from kpe_core.data.files import find, missing, root_of, unreadable
 from kpe_core.data.pictures import (
     SUFFIXES,
@@ -20,10 +21,10 @@ from kpe_core.data.source import HELD_OUT, TRAIN, DataSet, Source
 from kpe_core.errors import UserError
 from kpe_core.study.specs import DataSpec
 
-NAMES_FILE = "LOC_synset_mapping.txt"
 IMAGENET_ORIGIN = "image-net.org (ILSVRC 2012, after registration)"
 IMAGENET_LAYOUT = (
-    f"train/n01440764/*.JPEG … and val/n01440764/*.JPEG …, one folder a class; {NAMES_FILE} for the classes' names"
+    f"train/n01440764/*.JPEG … and val/n01440764/*.JPEG …, one folder a class; {' or '.join(BESIDE)} for the "
+    "classes' names"
 )
 FOLDER_ORIGIN = "you: any pictures"
 
@@ -33,9 +34,8 @@ FOLDER_ORIGIN = "you: any pictures"
 
 def imagenet_index(spec: DataSpec) -> list[Path]:
     """The class folders, and the file of names where there is one."""
-    names = root_of(spec) / NAMES_FILE
     parts = [find(spec, [part], f"the folder {part}", IMAGENET_ORIGIN) for part in _parts(spec)]
-    return [folder for part in parts for folder in _class_folders(part)] + ([names] if names.is_file() else [])
+    return [folder for part in parts for folder in _class_folders(part)] + file_of(spec)
 
 
 def _parts(spec: DataSpec) -> tuple[str, ...]:
@@ -59,20 +59,18 @@ def imagenet_open(spec: DataSpec) -> Source:
     if strange := sorted({folder.name for folder in val} - set(synsets)):
         raise UserError(f"{root_of(spec) / 'val'}: class {strange[0]} is not among those of train")
     listing = _Listing([*train, *val], [*range(len(train)), *(synsets.index(folder.name) for folder in val)])
-    said = _said_names(root_of(spec) / NAMES_FILE)
     size = spec.size or 256
     part = np.where(listing.folder_of < len(train), TRAIN, HELD_OUT).astype(np.int8)
     fit = functools.partial(halved_then_bicubic, size=size)
     shape = (3, size, size) if spec.colour else (size, size)
-    return listing.source(shape, tuple(said.get(s, s) for s in synsets), bool(spec.colour), fit, part)
-
-
-def _said_names(path: Path) -> dict[str, str]:
-    """Class names by synset, the first of each line "n01440764 tench, Tinca tinca"; {} without the file."""
-    if not path.is_file():
-        return {}
-    lines = [line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {line[0]: line[1].split(",")[0].strip() for line in lines if len(line) == 2}
+    names = names_for(spec, synsets)
+    if names is not None and len(names) != len(synsets):
+        raise unreadable(
+            file_of(spec)[0],
+            f"{len(names)} names without synsets, and {len(synsets)} class folders",
+            "name each in order",
+        )
+    return listing.source(shape, names or tuple(synsets), bool(spec.colour), fit, part)
 
 
 # -- any folder --------------------------------------------------------------------------------------------------------

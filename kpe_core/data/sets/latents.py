@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kpe_core.data.class_names import BESIDE, file_of, names_for
 from kpe_core.data.files import missing, root_of, unreadable
 from kpe_core.data.sets.array import open_npy, require_labels
 from kpe_core.data.source import DataSet, Source
@@ -20,7 +21,7 @@ ORIGIN = "you: the data encoded by the VAE of the model at hand"
 LAYOUT = (
     "*.safetensors with tensors `latents` (N, C, H, W) and, if there are classes, `labels` (N,); or *.npy shards "
     f'(N, C, H, W) with labels/<the same name>.npy (N,); {SIDECAR} beside them may say {{"scale_factor": 0.18215, '
-    '"class_names": [...]}}'
+    f'"class_names": [...]}}}}, and {" or ".join(BESIDE)} names classes too'
 )
 
 
@@ -43,7 +44,7 @@ def index(spec: DataSpec) -> list[Path]:
         looked = [root / "*.safetensors", root / "*.npy"]
         raise missing(spec, "any shard of latents", looked, ORIGIN)
     beside = [root / "labels" / path.name for path in shards] + [root / SIDECAR]
-    return shards + [path for path in beside if path.is_file()]
+    return shards + [path for path in beside if path.is_file()] + file_of(spec)
 
 
 def open_(spec: DataSpec) -> Source:
@@ -76,7 +77,7 @@ def open_(spec: DataSpec) -> Source:
             f"the scale factor of the latents in {root} is not declared; set data.scale_factor (Stable Diffusion's VAE: "
             f'0.18215; 1 where they are scaled already), or write {{"scale_factor": …}} into {root / SIDECAR}'
         )
-    labels, names = _labels(shards, sidecar)
+    labels, names = _labels(spec, shards, sidecar)
     starts = np.cumsum([0, *(shard.n for shard in shards)])
 
     def read(rows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -90,15 +91,17 @@ def open_(spec: DataSpec) -> Source:
     return Source("latent", shards[0].shape, labels, names, read, scale_factor=float(factor))
 
 
-def _labels(shards: list[Shard], sidecar: dict[str, Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    said = tuple(str(name) for name in sidecar.get("class_names", ()))
+def _labels(spec: DataSpec, shards: list[Shard], sidecar: dict[str, Any]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     if shards[0].labels is None:
         return np.zeros(sum(shard.n for shard in shards), dtype=np.int64), ("all",)
     labels = np.concatenate([shard.labels for shard in shards if shard.labels is not None])
-    n_classes = int(labels.max()) + 1
-    if said and n_classes > len(said):
-        raise unreadable(shards[0].path, f"label {n_classes - 1} is out of range: {SIDECAR} names {len(said)} classes")
-    return labels, said or tuple(str(c) for c in range(n_classes))
+    numbers = tuple(str(c) for c in range(int(labels.max()) + 1))
+    said = names_for(spec, numbers) or tuple(str(name) for name in sidecar.get("class_names", ()))
+    if said and len(numbers) > len(said):
+        raise unreadable(
+            shards[0].path, f"label {numbers[-1]} is out of range: {SIDECAR} names {len(said)} classes", "name them all"
+        )
+    return labels, said or numbers
 
 
 def _sidecar(path: Path) -> dict[str, Any]:

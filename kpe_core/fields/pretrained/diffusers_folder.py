@@ -37,10 +37,8 @@ def model_folder(folder: Path) -> Path:
     raise UserError(f"a diffusers model is missing; looked for {looked}. {PUT_IT_THERE}")
 
 
-def vae_folder(folder: Path, given: str | None) -> Path | None:
-    """The folder of the decoder; None where there is none."""
-    if given is not None:
-        return found(Path(given) / "config.json", "the AutoencoderKL (vae)").parent
+def vae_folder(folder: Path) -> Path | None:
+    """The pipeline's own decoder of latents; None where there is none."""
     return folder / "vae" if (folder / "vae" / "config.json").is_file() else None
 
 
@@ -52,12 +50,10 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def files_of(folder: Path, vae: Path | None) -> list[Path]:
-    """Everything that determines numbers: configurations and weights."""
+def files_of(folder: Path) -> list[Path]:
+    """Everything that determines a field's numbers: configurations and weights."""
     model = model_folder(folder)
     found = [model / "config.json", *weights_of(model)]
-    if vae is not None:
-        found += [vae / "config.json", *weights_of(vae)]
     for path in (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"):
         if path.is_file():
             found.append(path)

@@ -2,7 +2,6 @@
 
 import functools
 import math
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,10 +9,9 @@ from torch import Tensor
 from kpe_core.errors import UserError
 from kpe_core.fields.base import Evaluation
 from kpe_core.fields.bridges import bridge
-from kpe_core.fields.pretrained import diffusers_folder, layouts
+from kpe_core.fields.pretrained import layouts
 from kpe_core.fields.pretrained.conventions import Conventions
 from kpe_core.fields.pretrained.conversion import CUT, Mixture, difference, time_at
-from kpe_core.fields.pretrained.decoder import LatentDecoder
 from kpe_core.fields.pretrained.network import Network
 from kpe_core.study.specs.pretrained import PretrainedField
 
@@ -123,31 +121,6 @@ class PretrainedVelocity:
             ) from None
         if not bool(torch.isfinite(v).all()):
             raise UserError(f"{self.spec.path} returns NaN or infinity for noise at t = {PROOF_TIME}")
-
-    # -- pictures ------------------------------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def decoder(self) -> LatentDecoder | None:
-        """Of latents; None where the model comes without a VAE."""
-        spec = self.spec
-        folder = Path(spec.vae) if spec.vae is not None else None
-        if spec.layout == "diffusers":
-            folder = diffusers_folder.vae_folder(Path(spec.path), spec.vae)
-        return None if folder is None else LatentDecoder(folder)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) float32 in [−1, 1] of latents ``x`` (B, D).
-
-        Raises
-        ------
-        UserError
-            without a VAE.
-        """
-        if self.decoder is None:
-            raise UserError(
-                f"{self.spec.path} comes without a VAE to decode with; give fields.vae, a folder with config.json"
-            )
-        return self.decoder.decode(x.reshape(len(x), *self.shape))
 
 
 @functools.lru_cache(maxsize=1)

@@ -87,8 +87,8 @@ def _folder(path: Path) -> Findings:
     if name not in diffusers_folder.MODELS:
         says.append(f"not one of {', '.join(diffusers_folder.MODELS)}: wrap it (layout: function)")
         return Findings(None, says)
-    vae = diffusers_folder.vae_folder(path, None)
-    says.append("a VAE to decode with" if vae else "no VAE: endpoints stay as they are")
+    if vae := diffusers_folder.vae_folder(path):
+        says.append(f"a VAE to decode latents with: give the data  vae: {vae}")
     scheduler = diffusers_folder.scheduler_config(path)
     habits = diffusers_folder.habits(scheduler, path)
     if scheduler:

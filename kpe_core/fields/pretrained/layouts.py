@@ -12,9 +12,19 @@ from kpe_core.fields.pretrained.authors_unet import HEADS, AuthorsUNet
 from kpe_core.fields.pretrained.conventions import Habits
 from kpe_core.fields.pretrained.guided_unet import GuidedUNet
 from kpe_core.fields.pretrained.network import Network
-from kpe_core.study.specs.pretrained import PretrainedField
-from kpe_core.weights.files import found, sha256_of, sha256_of_all
+from kpe_core.study.specs.pretrained import Layout, PretrainedField
+from kpe_core.weights.files import PUT_IT_THERE, found, sha256_of, sha256_of_all
 from kpe_core.weights.tensors import fill, read_tensors
+
+ORIGINS: dict[Layout, str] = {
+    "authors_unet": "you: a network trained by the code of [BO] or [KE], which saves Model_<steps>",
+    "torchcfm": "torchcfm's releases on GitHub (atong01/conditional-flow-matching, *_cifar10_weights_step_400000.pt)",
+    "diffusers": "a repository of the Hugging Face hub that diffusers saved, such as facebook/DiT-XL-2-256, copied whole",
+    "exported": "you: torch.export.save",
+    "torchscript": "you: torch.jit.save",
+    "function": "you",
+}
+"""Where models of each layout come from."""
 
 Loader = Callable[[PretrainedField, torch.dtype], Network]
 
@@ -44,7 +54,9 @@ def _torchcfm(spec: PretrainedField, dtype: torch.dtype) -> Network:
 
 
 def _file(spec: PretrainedField) -> Path:
-    return found(spec.path, f"the model (layout {spec.layout})")
+    return found(
+        spec.path, f"the model (layout {spec.layout})", f"It comes from {ORIGINS[spec.layout]}. {PUT_IT_THERE}"
+    )
 
 
 def _ready(network: nn.Module, tensors: dict[str, Tensor], spec: PretrainedField, dtype: torch.dtype) -> nn.Module:
@@ -130,5 +142,4 @@ def weights_hash(spec: PretrainedField) -> str:
     path = _file(spec)
     if spec.layout != "diffusers":
         return sha256_of(path)
-    vae = diffusers_folder.vae_folder(path, spec.vae)
-    return sha256_of_all(diffusers_folder.files_of(path, vae), path)
+    return sha256_of_all(diffusers_folder.files_of(path), path)

@@ -9,9 +9,13 @@ from pydantic import Field, field_validator, model_validator
 from kpe_core.study.names import DATASETS
 from kpe_core.study.specs.base import Count, Fraction, Seed, Spec
 
-OPTIONS = ("root", "split", "reference", "size", "crop", "colour", "labels", "scale_factor", "value_range")
+OPTIONS = (
+    "root", "split", "reference", "size", "crop", "colour", "labels", "class_names", "scale_factor", "vae", "value_range",
+)  # fmt: skip
 """Choices that some sets take and others refuse."""
 HELD_OUT = 0.2
+IMAGENET = "imagenet"
+"""The word for ImageNet's own class names."""
 
 
 class PrepareSpec(Spec):
@@ -61,8 +65,16 @@ class DataSpec(Spec):
     labels: str | None = None
     """``array``: a .npy file, or a name inside the .npz or .zarr; ``celeba``: ``identity``, or an attribute such as
     ``Smiling``. None: one class, or what the set itself says."""
+    class_names: str | None = None
+    """A file of the classes' names: one a line in the order of their numbers, or lines such as "n01440764 tench"; JSON,
+    a list or names by number or synset, or a diffusers pipeline's model_index.json. Or ``imagenet``: the 1000 names that
+    CLIP's authors use (in open_clip). None: classes.txt, classes.json or LOC_synset_mapping.txt beside the data, where one
+    is. No part of a run's identity but where prompts hold them."""
     scale_factor: Annotated[float, Field(strict=True, gt=0)] | None = None
     """What stored latents are multiplied by (Stable Diffusion's VAE: 0.18215; 1 where that is done already)."""
+    vae: str | None = None
+    """Folder of the diffusers AutoencoderKL that latents were encoded by, such as a pipeline's ``vae``: wherever pictures
+    are looked at or shown, they are decoded by it. Of features' identity its SHA-256 is part, and its place is not."""
     value_range: tuple[float, float] | None = None
     """Lowest and highest value an ``array`` can hold, for ``unit`` and ``symmetric`` scaling."""
 
@@ -75,10 +87,11 @@ class DataSpec(Spec):
             raise ValueError(f"unknown data set {value!r}; available: {', '.join(sorted(DATASETS))}{hint}")
         return value
 
-    @field_validator("root")
+    @field_validator("root", "vae", "class_names")
     @classmethod
     def _absolute(cls, value: str | None) -> str | None:
-        return None if value is None else os.path.abspath(os.path.expanduser(value))
+        """Workers may run in another folder."""
+        return value if value in (None, IMAGENET) else os.path.abspath(os.path.expanduser(value))
 
     @field_validator("value_range", mode="before")
     @classmethod
@@ -126,7 +139,7 @@ class DataSpec(Spec):
 
     def identity(self) -> dict[str, Any]:
         """What of it belongs to a run's identity: not where the data lie, which their fingerprint speaks for."""
-        said = self.model_dump(mode="json", exclude={"root", "labels"})
+        said = self.model_dump(mode="json", exclude={"root", "labels", "class_names", "vae"})
         return {name: value for name, value in said.items() if value is not None or name not in (*OPTIONS, "held_out")}
 
 

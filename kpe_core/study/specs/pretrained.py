@@ -68,8 +68,6 @@ class PretrainedField(Spec):
     """Attention heads, which a state_dict does not tell (``authors_unet``: 4)."""
     head_channels: Count | None = None
     """Channels of a head instead (``torchcfm``: 64)."""
-    vae: str | None = None
-    """Folder of the AutoencoderKL that turns latents into pictures; a diffusers pipeline's own where it has one."""
     bridge: BridgeSpec = LinearBridge()
 
     @property
@@ -83,9 +81,8 @@ class PretrainedField(Spec):
         if not isinstance(value, dict):
             return value
         value = dict(value)
-        for name in ("path", "vae"):
-            if isinstance(given := value.get(name), str) and given:
-                value[name] = _absolute(given, value.get("layout") == "function" and name == "path")
+        if isinstance(given := value.get("path"), str) and given:
+            value["path"] = _absolute(given, value.get("layout") == "function")
         return value
 
     @model_validator(mode="after")
@@ -113,7 +110,7 @@ class PretrainedField(Spec):
 
     def identity(self) -> dict[str, Any]:
         """What of it belongs to a run's identity: not where the files lie, which their SHA-256 speaks for."""
-        said = self.model_dump(mode="json", exclude={"path", "vae"})
+        said = self.model_dump(mode="json", exclude={"path"})
         return said | {"function": self.path.rpartition(":")[2]} if self.layout == "function" else said
 
 

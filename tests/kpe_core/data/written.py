@@ -162,14 +162,14 @@ def write_imagenet(root: Path, each: int = 3, synsets: tuple[str, ...] = ("n0144
 
 
 def write_latents(
-    root: Path, kind: str = "safetensors", sizes: tuple[int, ...] = (7, 5), labels: bool = True
+    root: Path, kind: str = "safetensors", sizes: tuple[int, ...] = (7, 5), labels: bool = True, side: int = 32
 ) -> np.ndarray:
-    """Shards of float16 latents (N, 4, 32, 32)."""
+    """Shards of float16 latents (N, 4, side, side) in three classes."""
     from safetensors.numpy import save_file
 
     rng = np.random.default_rng(0)
     root.mkdir(parents=True, exist_ok=True)
-    shards = [rng.normal(0, 5.5, size=(n, 4, 32, 32)).astype(np.float16) for n in sizes]
+    shards = [rng.normal(0, 5.5, size=(n, 4, side, side)).astype(np.float16) for n in sizes]
     for s, latents in enumerate(shards):
         y = np.arange(len(latents), dtype=np.int64) % 3
         if kind == "safetensors":

@@ -1,6 +1,5 @@
 """CLIP, InceptionV3 and DINOv2 from small files in their true formats, and from wrong ones."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +20,14 @@ from kpe_core.features.semantics import semantics
 from kpe_core.measure.frechet import frechet, moments
 from kpe_core.packages import need
 from kpe_core.study.specs import ClipSpace, DinoSpace, InceptionSpace
+from tests.kpe_core.features.written import tiny_clip
 
 CLASSES = ("a zero", "a one", "a two")
 
 
 @pytest.fixture(scope="module")
 def clip_space(tmp_path_factory: pytest.TempPathFactory) -> ClipSpace:
-    """A tiny model in open_clip's own configuration format, with its state_dict beside."""
-    open_clip = need("open_clip", "open_clip_torch")
-    folder = tmp_path_factory.mktemp("clip")
-    vision = {"image_size": 32, "layers": 1, "width": 16, "patch_size": 8, "head_width": 8}
-    text = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
-    (folder / "kpe-tiny.json").write_text(json.dumps({"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}))
-    open_clip.add_model_config(folder / "kpe-tiny.json")
-    torch.manual_seed(0)
-    model = open_clip.create_model("kpe-tiny", load_weights=False, pretrained_text=False)
-    safetensors.torch.save_file(model.state_dict(), folder / "weights.safetensors")
-    return ClipSpace(extractor="clip", model="kpe-tiny", weights=str(folder / "weights.safetensors"))
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_clip_scores_are_cosines_of_image_and_prompt(clip_space: ClipSpace, digits: Prepared) -> None:

@@ -104,23 +104,26 @@ def test_a_file_that_changed_under_a_run_is_refused(tmp_path: Path) -> None:
 def test_the_plan_names_what_is_missing_before_anything_runs(tmp_path: Path) -> None:
     spec = study({"layout": "torchcfm", "path": str(tmp_path / "nowhere.pt")})
     with pytest.raises(
-        UserError, match=r"foreign.fields: the model \(layout torchcfm\) is missing; looked for .*nowhere.pt"
+        UserError, match=r"^the model \(layout torchcfm\) is missing; looked for .*nowhere.pt\. It comes from .*GitHub"
     ):
         plan(spec, 500)
 
 
 def test_the_plan_names_everything_that_is_missing(tmp_path: Path) -> None:
-    """Data and models, each once, however many runs want them."""
+    """Data, models and weights of extractors, each once, however many runs want them."""
     spec = study({"layout": "torchcfm", "path": str(tmp_path / "nowhere.pt")}, nfe=[4, 8])
     document = spec.model_dump(mode="json")
     document["experiments"].append(document["experiments"][0] | {"name": "second"})
     document["experiments"][1]["data"] = {"name": "cifar10", "root": str(tmp_path)}
+    document["experiments"][1]["measure"] = {
+        "spaces": [{"extractor": "inception", "weights": str(tmp_path / "no.pth")}]
+    }
     with pytest.raises(UserError) as refused:
         plan(Study.model_validate(document), 500)
     lines = str(refused.value).split("\n")
-    assert [line.partition(":")[0] for line in lines[:2]] == ["foreign.fields", "second.fields"]
-    assert len(lines) == 3
-    assert "data set 'cifar10'" in lines[2]
+    whats = ["the model (layout torchcfm)", "data set 'cifar10'", "space inception, weights of InceptionV3"]
+    assert [line[: len(what)] for line, what in zip(lines, whats, strict=True)] == whats
+    assert all("looked for /" in line and (" comes from " in line or " It is " in line) for line in lines)
 
 
 def test_the_plan_times_the_model(tmp_path: Path) -> None:

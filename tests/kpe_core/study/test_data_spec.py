@@ -13,7 +13,7 @@ from kpe_core.study.specs.data import OPTIONS
 
 VALUES: dict[str, Any] = {
     "root": "x", "split": "random", "reference": 100, "size": 64, "crop": 140, "colour": True, "labels": "y",
-    "scale_factor": 0.5, "value_range": [0, 1],
+    "scale_factor": 0.5, "value_range": [0, 1], "vae": "x", "class_names": "x",
 }  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def test_a_pipeline_says_what_its_scheduler_stands_for(tmp_path: Path) -> None:
     scheduler(tmp_path, "DDIMScheduler")
     found = look_at(tmp_path)
     assert found.choices == {"predicts": "noise", "n_classes": 10, "null_label": 10}
-    assert "a VAE to decode with" in found.says
+    assert f"a VAE to decode latents with: give the data  vae: {tmp_path / 'vae'}" in found.says
     pasted(tmp_path, (4, 8, 8))
     unet(tmp_path / "bare")
     pasted(tmp_path / "bare", (8, 8))
