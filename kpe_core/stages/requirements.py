@@ -125,6 +125,8 @@ def _require_space(cell: Cell, prepared: Prepared, space: SpaceSpec) -> None:
                 )
         case _:
             weights_file(space)
+            if prepared.vae is not None:
+                vae_sha256(prepared.vae)
             try:
                 images_of(prepared)
             except UserError as error:
