@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor, ReadOut, extract
-from kpe_core.features.registry import build
+from kpe_core.features.registry import PretrainedSpace, build, weights_file, weights_sha256
 from kpe_core.features.semantics import prototypes
 from kpe_core.identity import digest
 from kpe_core.store.features import FeatureSet
@@ -101,8 +102,19 @@ def extractor_of(url: str, data: DataSpec, space: SpaceSpec, weights: str) -> Ex
     """A space's extractor, built once for all that a process does with it.
 
     ``url``: of the store that holds the weights of one fitted here; ``weights``: their hash.
+
+    Raises
+    ------
+    UserError
+        when a pretrained network's files, or the VAE's, are no longer those of that hash.
     """
     prepared = load(data)
+    if isinstance(space, PretrainedSpace) and (found := weights_sha256(space, prepared.vae)) != weights:
+        files = f"{weights_file(space)}" + (f" or {prepared.vae}" if prepared.vae else "")
+        raise UserError(
+            f"space {space.name}: {files} has changed: the SHA-256 was {weights[:12]}… when the run was made and is "
+            f"{found[:12]}… now; start the study again, or put the old files back"
+        )
     trained = WeightsBox(Store(url), space_recipe(space, prepared)).load() if isinstance(space, TrainedSpace) else None
     return build(space, prepared, trained)
 

@@ -21,7 +21,7 @@ ORIGIN = "you: the data encoded by the VAE of the model at hand"
 LAYOUT = (
     "*.safetensors with tensors `latents` (N, C, H, W) and, if there are classes, `labels` (N,); or *.npy shards "
     f'(N, C, H, W) with labels/<the same name>.npy (N,); {SIDECAR} beside them may say {{"scale_factor": 0.18215, '
-    f'"class_names": [...]}}}}, and {" or ".join(BESIDE)} names classes too'
+    f'"class_names": [...]}}, and {" or ".join(BESIDE)} names classes too'
 )
 
 

@@ -1,5 +1,7 @@
 """EfficientNet-Lite0 with its real weights: what it sees in real photographs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from kpe_core.errors import UserError
 from kpe_core.features.efficientnet import MEAN, STD, efficientnet
 from kpe_core.features.extractor import Extractor, extract
 from kpe_core.features.images import images_of, normalised, resized
-from kpe_core.features.registry import build
+from kpe_core.features.registry import build, reads_data_classes
 from kpe_core.study.specs import EfficientNetSpace
 
 SPEC = EfficientNetSpace(extractor="efficientnet")
@@ -109,3 +111,11 @@ def test_a_smaller_side_is_another_and_faster_look(digits: Prepared, side: int) 
     small = extract(build(SPEC.model_copy(update={"side": side}), digits), torch.from_numpy(digits.train[:3]))
     assert small.shape == (3, 1280)
     assert bool(torch.isfinite(small).all())
+
+
+def test_imagenets_classes_are_those_of_its_folders_and_of_its_latents(digits: Prepared) -> None:
+    names = tuple(map(str, range(1000)))
+    for name, classes, expected in [
+        ("imagenet", names, True), ("latents", names, True), ("latents", names[:10], False), ("array", names, False),
+    ]:  # fmt: skip
+        assert reads_data_classes(SPEC, replace(digits, name=name, class_names=classes)) is expected

@@ -19,7 +19,7 @@ from kpe_core.packages import need
 from kpe_core.report import figures_samples
 from kpe_core.report.material import study_runs
 from kpe_core.report.pictures import pictures
-from kpe_core.stages.features import features_id, real_features
+from kpe_core.stages.features import extractor_of, features_id, real_features
 from kpe_core.stages.plan import plan
 from kpe_core.stages.requirements import require_all_possible
 from kpe_core.stages.resolve import resolve
@@ -186,7 +186,11 @@ def test_the_decoders_weights_are_part_of_what_features_are(
     shutil.copytree(files / "dit" / "vae", tmp_path / "vae")
     moved = study(files, {"vae": str(tmp_path / "vae")})
     assert ids(store, moved) == before, "not where they lie"
+    old = resolve(store, next(iter(cells(moved))))
+    assert old is not None
     change(tmp_path / "vae", "post_quant_conv.bias", 1e-3)
+    with pytest.raises(UserError, match=r"space clip: .*/vae has changed: the SHA-256 was .* start the study again"):
+        extractor_of(store.url, old.data, old.measure.spaces[0], old.weights_of("clip"))
     after = ids(store, moved)
     assert after[0] == before[0], "no trajectory depends on them"
     assert after[1] != before[1]
