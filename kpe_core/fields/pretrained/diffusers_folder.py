@@ -138,6 +138,7 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
     try:
         network, info = getattr(diffusers, name).from_pretrained(
             str(folder), local_files_only=True, use_safetensors=safe, low_cpu_mem_usage=False, output_loading_info=True,
+            torch_dtype=dtype,
         )  # fmt: skip
     except Exception as error:
         raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
@@ -148,7 +149,7 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
     for key, value in network.named_parameters():
         if not bool(torch.isfinite(value).all()):
             raise UserError(f"the weights in {folder} hold NaN or infinity in {key}")
-    return network.to(dtype).eval().requires_grad_(False)
+    return network.eval().requires_grad_(False)
 
 
 def habits(scheduler: dict[str, Any], folder: Path) -> Habits:
