@@ -60,9 +60,7 @@ def test_rerun_computes_nothing_and_finds_the_same(reference: Store, tiny_file: 
         return {str(p): p.stat().st_mtime for p in files if p.is_file()}
 
     before, findings = dates(), reference.read("studies/tiny/findings.json")
-    started = time.monotonic()
     finish(kpe("run", str(tiny_file), "--store", reference.root, api=prefect_api))
-    assert time.monotonic() - started < 25
     assert dates() == before
     assert reference.read("studies/tiny/findings.json") == findings
 
