@@ -1,39 +1,14 @@
 """The workers: a cluster profile becomes a Dask scheduler's address."""
 
 import contextlib
-import difflib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any
 
-import yaml
-from pydantic import Field, ValidationError
-
+from flows.devices import devices_of
+from flows.profiles import AddressProfile, CudaProfile, KubernetesProfile, LocalProfile, Profile, SlurmProfile
 from kpe_core.errors import UserError
-from kpe_core.study.specs import Spec
-
-CLUSTERS = Path(__file__).parents[1] / "deployments" / "clusters"
-
-
-class LocalProfile(Spec):
-    """Worker processes on this machine. Each has one thread, so that results never depend on the cluster."""
-
-    kind: Literal["local"]
-    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """None: one per core."""
-
-
-class AddressProfile(Spec):
-    """A scheduler that runs elsewhere."""
-
-    kind: Literal["address"]
-    address: str
-
-
-class _Profile(Spec):
-    profile: Annotated[LocalProfile | AddressProfile, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
@@ -41,49 +16,91 @@ class Cluster:
     address: str
     dashboard: str
     workers: int
+    devices: tuple[str, ...] = ()
+    """Name and UUID of each worker's GPU; empty where workers have none of their own."""
 
 
-def load_profile(name_or_path: str, workers: int | None) -> LocalProfile | AddressProfile:
-    """A profile by the name of a file in ``deployments/clusters/`` or by path; ``workers`` overrides a local one's.
+@contextlib.contextmanager
+def cluster(profile: Profile) -> Iterator[Cluster]:
+    """Start the profile's workers for the length of the block, or find the ones it names.
 
     Raises
     ------
     UserError
-        for an unknown name or a bad file.
+        when the profile's library is not installed, or what it needs is not here.
     """
-    path = Path(name_or_path) if Path(name_or_path).is_file() else CLUSTERS / f"{name_or_path}.yaml"
-    if not path.is_file():
-        known = sorted(p.stem for p in CLUSTERS.glob("*.yaml"))
-        near = difflib.get_close_matches(name_or_path, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-        raise UserError(f"no cluster profile {name_or_path!r}; {hint}")
-    try:
-        profile = _Profile.model_validate({"profile": yaml.safe_load(path.read_text(encoding="utf-8"))}).profile
-    except (yaml.YAMLError, ValidationError) as error:
-        raise UserError(f"{path}: not a cluster profile: {' '.join(str(error).split())}") from None
-    if workers is not None and isinstance(profile, LocalProfile):
-        return profile.model_copy(update={"workers": workers})
-    return profile
-
-
-@contextlib.contextmanager
-def cluster(profile: LocalProfile | AddressProfile) -> Iterator[Cluster]:
-    """Start the profile's workers for the length of the block, or find the ones it names."""
     if isinstance(profile, AddressProfile):
-        from distributed import Client
-
-        try:
-            with Client(profile.address, timeout="10s") as client:
-                found = Cluster(profile.address, client.dashboard_link, len(client.scheduler_info()["workers"]))
-        except (OSError, TimeoutError):
-            raise UserError(f"no Dask scheduler answers at {profile.address}") from None
-        yield found
+        yield _found(profile)
         return
-    from distributed import LocalCluster
+    with _started(profile) as running:
+        devices = devices_of(running.scheduler_address) if isinstance(profile, CudaProfile) else ()
+        n = len(devices) or profile.workers or os.cpu_count() or 1
+        yield Cluster(running.scheduler_address, running.dashboard_link, n, devices)
 
-    n = profile.workers or os.cpu_count() or 1
-    with LocalCluster(
-        n_workers=n, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        silence_logs="ERROR", memory_limit="auto",
-    ) as local:  # fmt: skip
-        yield Cluster(local.scheduler_address, local.dashboard_link, n)
+
+def _found(profile: AddressProfile) -> Cluster:
+    from distributed import Client
+
+    try:
+        with Client(profile.address, timeout="10s") as client:
+            return Cluster(profile.address, client.dashboard_link, len(client.scheduler_info()["workers"]))
+    except (OSError, TimeoutError):
+        raise UserError(f"no Dask scheduler answers at {profile.address}") from None
+
+
+def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProfile) -> Any:
+    match profile:
+        case LocalProfile():
+            from distributed import LocalCluster
+
+            return LocalCluster(
+                n_workers=profile.workers or os.cpu_count() or 1, threads_per_worker=1, processes=True,
+                host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR", memory_limit="auto",
+            )  # fmt: skip
+        case CudaProfile():
+            return _cuda(profile)
+        case KubernetesProfile():
+            try:
+                from dask_kubernetes.operator import KubeCluster
+            except ImportError:
+                raise UserError(_not_installed("kubernetes", "dask-kubernetes")) from None
+            room = {"cpu": str(profile.cpu), "memory": profile.memory}
+            return KubeCluster(
+                namespace=profile.namespace, image=profile.image, n_workers=profile.workers, env=profile.env,
+                resources={"requests": room, "limits": room}, worker_command=["dask", "worker", "--nthreads", "1"],
+            )  # fmt: skip
+        case SlurmProfile():
+            try:
+                from dask_jobqueue import SLURMCluster
+            except ImportError:
+                raise UserError(_not_installed("slurm", "dask-jobqueue")) from None
+            jobs = SLURMCluster(
+                queue=profile.queue, account=profile.account, cores=profile.workers_per_job,
+                processes=profile.workers_per_job, memory=profile.memory, walltime=profile.walltime,
+                job_extra_directives=list(profile.directives), job_script_prologue=list(profile.prologue),
+            )  # fmt: skip
+            jobs.scale(n=profile.workers)
+            return jobs
+
+
+def _cuda(profile: CudaProfile) -> Any:
+    try:
+        import pynvml
+        from dask_cuda import LocalCUDACluster
+    except ImportError:
+        raise UserError(_not_installed("gpu", "dask-cuda")) from None
+    try:
+        pynvml.nvmlInit()
+        gpus = pynvml.nvmlDeviceGetCount()
+    except pynvml.NVMLError as error:
+        raise UserError(f"no NVIDIA GPU answers ({error}); install NVIDIA's driver, or use --cluster local") from None
+    if profile.workers is not None and profile.workers > gpus:
+        raise UserError(f"{profile.workers} workers want a GPU each, and there are {gpus}; lower --workers")
+    return LocalCUDACluster(
+        n_workers=profile.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+        silence_logs="ERROR",
+    )  # fmt: skip
+
+
+def _not_installed(extra: str, package: str) -> str:
+    return f"this cluster profile needs {package}, which is not installed: pip install -e '.[{extra}]'"

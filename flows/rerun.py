@@ -2,8 +2,9 @@
 
 from prefect import flow
 
-from flows.cluster import cluster, load_profile
+from flows.cluster import cluster
 from flows.launch import launch, reserved
+from flows.profiles import load_profile
 from kpe_core.stages.requirements import standing
 from kpe_core.study.load import load_study
 

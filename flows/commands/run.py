@@ -4,8 +4,9 @@ import contextlib
 import sys
 import time
 
-from flows.cluster import cluster, load_profile
+from flows.cluster import cluster
 from flows.launch import launch, reserved
+from flows.profiles import load_profile
 from flows.progress import terminal_progress
 from flows.server import prefect_server, ui_url
 from kpe_core.catalog.catalog import Catalog
@@ -34,6 +35,8 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
         if not standing(store, study).complete:
             running = stack.enter_context(cluster(profile))
             say(f"Dask dashboard  {running.dashboard}  ({running.workers} workers)")
+            for device in running.devices:
+                say(f"GPU             {device}")
         with terminal_progress(store, study):
             error = launch(study, store, running, shard_size)
     conclusion(study, store, time.monotonic() - started)

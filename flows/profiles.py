@@ -1,0 +1,105 @@
+"""What a cluster profile may say: one frozen spec a kind. Every kind runs one thread a worker, so results never change."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from kpe_core.errors import UserError
+from kpe_core.study.specs import Spec
+
+CLUSTERS = Path(__file__).parents[1] / "deployments" / "clusters"
+
+Workers = Annotated[int, Field(ge=1, le=1024)]
+Memory = Annotated[str, Field(pattern=r"^[1-9]\d*(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)$")]
+
+
+class LocalProfile(Spec):
+    """Worker processes on this machine."""
+
+    kind: Literal["local"]
+    workers: Workers | None = None
+    """None: one per core."""
+
+
+class CudaProfile(Spec):
+    """One worker process per GPU of this machine, by Dask-CUDA."""
+
+    kind: Literal["cuda"]
+    workers: Workers | None = None
+    """None: one per visible GPU."""
+
+
+class AddressProfile(Spec):
+    """A scheduler that runs elsewhere."""
+
+    kind: Literal["address"]
+    address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")]
+
+
+class KubernetesProfile(Spec):
+    """Pods of a Kubernetes cluster in which the Dask operator is installed."""
+
+    kind: Literal["kubernetes"]
+    image: Annotated[str, Field(min_length=1)]
+    """With this project installed, at this version."""
+    namespace: str = "default"
+    workers: Workers = 4
+    cpu: Annotated[float, Field(gt=0)] = 1
+    """Of a pod, requested and limited to."""
+    memory: Annotated[str, Field(pattern=r"^[1-9]\d*(Mi|Gi|Ti|M|G|T)$")] = "4Gi"
+    env: Annotated[dict[str, str], Field(default_factory=dict)]
+    """No secrets: they belong into the pods' own environment."""
+
+
+class SlurmProfile(Spec):
+    """Jobs of a SLURM queue, started from a node that may submit them."""
+
+    kind: Literal["slurm"]
+    queue: str | None = None
+    account: str | None = None
+    workers: Workers = 4
+    """In all; whole jobs are asked for."""
+    workers_per_job: Workers = 1
+    """Each has one core."""
+    memory: Memory = "4 GiB"
+    """Of a job."""
+    walltime: Annotated[str, Field(pattern=r"^(\d+-)?\d{1,2}:\d{2}:\d{2}$")] = "01:00:00"
+    directives: tuple[str, ...] = ()
+    """More ``#SBATCH`` options, as ``--constraint=…``."""
+    prologue: tuple[str, ...] = ()
+    """Shell lines before the worker starts, as ``module load …``."""
+
+
+Profile = LocalProfile | CudaProfile | AddressProfile | KubernetesProfile | SlurmProfile
+
+
+class _Profile(Spec):
+    profile: Annotated[Profile, Field(discriminator="kind")]
+
+
+def load_profile(name_or_path: str, workers: int | None) -> Profile:
+    """A profile by the name of a file in ``deployments/clusters/`` or by path; ``workers`` overrides the file's.
+
+    Raises
+    ------
+    UserError
+        for an unknown name, a bad file, or a number of workers for a scheduler that has its own.
+    """
+    path = Path(name_or_path) if Path(name_or_path).is_file() else CLUSTERS / f"{name_or_path}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in CLUSTERS.glob("*.yaml"))
+        near = difflib.get_close_matches(name_or_path, known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"no cluster profile {name_or_path!r}; {hint}There are {', '.join(known)}")
+    try:
+        profile = _Profile.model_validate({"profile": yaml.safe_load(path.read_text(encoding="utf-8"))}).profile
+    except (yaml.YAMLError, ValidationError) as error:
+        raise UserError(f"{path}: not a cluster profile: {' '.join(str(error).split())}") from None
+    if workers is None:
+        return profile
+    if isinstance(profile, AddressProfile):
+        raise UserError(f"{path}: the scheduler at {profile.address} has its own workers; leave out --workers")
+    return profile.model_copy(update={"workers": workers})
