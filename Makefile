@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench docs ui clean
+.PHONY: run test bench docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -22,6 +22,12 @@ bench: $(VENV)/.ready-bench
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql
+
+# To the server that PREFECT_API_URL names; `make ui` serves one and says where.
+deploy: $(VENV)/.ready
+	@test -n "$$PREFECT_API_URL" || { echo "say which Prefect server: PREFECT_API_URL=http://127.0.0.1:4200/api make deploy"; exit 1; }
+	$(BIN)/prefect --no-prompt work-pool create kpe --type process --overwrite
+	$(BIN)/prefect --no-prompt deploy --all
 
 ui: $(VENV)/.ready
 	$(BIN)/kpe ui --store $(STORE)
