@@ -85,13 +85,12 @@ def _unbroken(sentence: str) -> str:
     return re.sub(r" (?=%)|(?<=[=<]) | (?=[=<])", "\u00a0", kept)
 
 
-def _glance(findings: Sequence[Finding]) -> tuple[list[str], list[tuple[str, list[Finding | None]]]]:
-    """Runs, and each claim with its finding by run: the whole study in one grid."""
+def _glance(findings: Sequence[Finding]) -> tuple[list[str], list[tuple[str, list[list[Finding]]]]]:
+    """Runs, and each claim with its findings by run, one a feature space: the whole study in one grid."""
     runs = list(dict.fromkeys(f.run_label for f in findings))
     grid = []
     for topic, here in by_topic(findings).items():
-        found = {f.run_label: f for f in here}
-        grid.append((topic, [found.get(run) for run in runs]))
+        grid.append((topic, [[f for f in here if f.run_label == run] for run in runs]))
     return runs, grid
 
 

@@ -87,3 +87,9 @@ def test_page_with_nothing_in_it(study: Study) -> None:
     assert "Nothing in this study speaks to a published claim." in text
     assert "There is nothing to draw yet." in text
     assert "No checks are recorded" in text
+
+
+def test_the_grid_shows_a_finding_of_every_space(study: Study) -> None:
+    rows = [density("a", rho=-0.65, low=-0.7, high=-0.6), density("a", space="pca", rho=0.11, low=0.05, high=0.17)]
+    grid = page(study, density_correlation=rows).split("glance")[-1].split("</table>")[0]
+    assert re.findall(r'class="chip (\w+)"', grid) == ["holds", "fails"]
