@@ -1,12 +1,12 @@
 """The ``kpe`` command. Imports are inside the commands: ``kpe --help`` loads neither torch nor Prefect."""
 
-import atexit
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from flows import exits
 from kpe_core.errors import StoreDamaged, UserError
 
 app = typer.Typer(
@@ -254,21 +254,9 @@ def ui(store: StoreUrl = "store") -> None:
     serve(store)
 
 
-def _end_event_loops() -> None:
-    """Prefect's loops are daemon threads. Alive at exit they keep what DuckDB then reports as leaked, in eighty lines."""
-    if "prefect" not in sys.modules:
-        return
-    from prefect._internal.concurrency.threads import get_global_loop, get_run_sync_loop
-
-    for loop in (get_global_loop(), get_run_sync_loop()):
-        loop.shutdown()
-        if loop.thread.is_alive():
-            loop.thread.join(timeout=5)
-
-
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2."""
-    atexit.register(_end_event_loops)  # before Prefect registers its own, which are done first and need the loops
+    exits.register()
     try:
         app()
     except (UserError, StoreDamaged) as error:

@@ -56,6 +56,7 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             return LocalCluster(
                 n_workers=profile.workers or os.cpu_count() or 1, threads_per_worker=1, processes=True,
                 host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR", memory_limit="auto",
+                preload="flows.exits",
             )  # fmt: skip
         case CudaProfile():
             return _cuda(profile)
