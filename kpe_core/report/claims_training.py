@@ -6,19 +6,29 @@ from kpe_core.report.wording import bracket, finite, percent, significant
 PUBLISHED = "F_mem grows with training time once it has set in [BO]"
 
 
-def families(answers: Answers, skip: set[str]) -> dict[str, list[Row]]:
-    """Rows of ``training`` by family, in order of their steps; without shaped runs, which are asked something else."""
-    grouped: dict[str, list[Row]] = {}
+Family = dict[str, list[Row]]
+"""Rows of ``training`` by feature space ("" without), each in order of the steps; all but the Fréchet distance repeats."""
+
+
+def families(answers: Answers, skip: set[str]) -> dict[str, Family]:
+    """Families of more than one step; without shaped runs, which are asked something else."""
+    grouped: dict[str, Family] = {}
     for row in rows(answers, "training"):
         if row["run_label"] not in skip:
-            grouped.setdefault(row["family"], []).append(row)
-    return {family: here for family, here in grouped.items() if len(here) > 1}
+            grouped.setdefault(row["family"], {}).setdefault(row["space"] or "", []).append(row)
+    return {family: spaces for family, spaces in grouped.items() if len(steps_of(spaces)) > 1}
+
+
+def steps_of(family: Family) -> list[Row]:
+    """One row a step."""
+    return next(iter(family.values()))
 
 
 def memorization_sets_in(answers: Answers, skip: set[str]) -> list[Finding]:
     """F_mem after the last step against after the first; what quality and late energy do meanwhile."""
     found = []
-    for family, here in families(answers, skip).items():
+    for family, spaces in families(answers, skip).items():
+        here = steps_of(spaces)
         shares = [finite(row["f_mem"]) for row in here]
         if any(share is None for share in shares):
             continue
@@ -36,7 +46,7 @@ def memorization_sets_in(answers: Answers, skip: set[str]) -> list[Finding]:
         ends = bracket(*(percent(end).removesuffix(" %") for end in last))
         sentence = (
             f"{family}: from training step {here[0]['training_step']} to {here[-1]['training_step']}, F_mem goes "
-            f"{_path([percent(s).removesuffix(' %') for s in known])} % {ends}: {told}{_meanwhile(here)}."
+            f"{_path([percent(s).removesuffix(' %') for s in known])} % {ends}: {told}{_meanwhile(spaces)}."
         )
         key = f"{percent(known[0], 0).removesuffix(' %')} → {percent(known[-1], 0)}"
         found.append(Finding("Longer training memorizes more", family, verdict, sentence, "training", key))
@@ -51,15 +61,16 @@ def _judged(shares: list[float], first: tuple[float, float], last: tuple[float, 
     return "partly" if max(shares) > last[1] else "holds"
 
 
-def _meanwhile(here: list[Row]) -> str:
+def _meanwhile(spaces: Family) -> str:
     """Quality and late energy on the way, where they were measured."""
     said = []
-    quality = [finite(row["frechet"]) for row in here]
-    if all(q is not None for q in quality):
-        best = min(range(len(here)), key=lambda i: quality[i] or 0.0)
-        path = _path([significant(q or 0.0) for q in quality])
-        said.append(f"the Fréchet distance goes {path}, least at step {here[best]['training_step']}")
-    late = [finite(row["kpe_late"]) for row in here]
+    for space, here in spaces.items():
+        quality = [finite(row["frechet"]) for row in here]
+        if all(q is not None for q in quality):
+            best = min(range(len(here)), key=lambda i: quality[i] or 0.0)
+            path = _path([significant(q or 0.0) for q in quality])
+            said.append(f"the Fréchet distance in {space} goes {path}, least at step {here[best]['training_step']}")
+    late = [finite(row["kpe_late"]) for row in steps_of(spaces)]
     if all(e is not None for e in late):
         said.append(f"mean late energy goes {_path([significant(e or 0.0) for e in late])}")
     return "".join(f"; {part}" for part in said)

@@ -94,13 +94,14 @@ def figures(
         "score minus the best other. Bars are 95 % intervals of the mean.",
         judged, trends.SERIES, lambda r: trends.semantics_by_energy(answers, r),
     )  # fmt: skip
-    families = training.families(answers, {r.label: r for r in main})
+    by_label = {r.label: r for r in main}
+    families = training.families(answers, by_label)
     if families:
         add(
             "training", "What longer training does",
             "Runs that differ by their network's training steps alone, on the same noise. Bars are 95 % intervals; the "
             "loss is that of the whole training, averaged over a few hundred stretches.",
-            main, len(main), lambda r: training.over_steps(store, families),
+            main, len(main), lambda r: training.over_steps(store, families, by_label),
         )  # fmt: skip
     if trends.tradeoffs(answers):
         add(

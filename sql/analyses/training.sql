@@ -8,8 +8,9 @@
 -- column n: samples
 -- column f_mem: memorized share
 -- column f_mem_low, f_mem_high: ends of its 95 % bootstrap interval
--- column frechet: Fréchet distance in the classifier's features; NULL without a classifier
--- column frechet_low, frechet_high: ends of its 95 % bootstrap interval
+-- column space: where frechet is read: one row a run and space; NULL where no features were measured
+-- column frechet: Fréchet distance in the space's features
+-- column frechet_low, frechet_high: ends of its 95 % interval
 -- column kpe: mean kinetic path energy [coordinate²/time]
 -- column kpe_low, kpe_high: ends of its 95 % interval [coordinate²/time]
 -- column kpe_early: mean of the part before the energy split [coordinate²/time]
@@ -42,7 +43,7 @@ SELECT
   regexp_replace(c.run_label, ' step\d+', '')           AS family,
   training_step, e.n,
   f.value AS f_mem, f.low AS f_mem_low, f.high AS f_mem_high,
-  q.value AS frechet, q.low AS frechet_low, q.high AS frechet_high,
+  q.space, q.value AS frechet, q.low AS frechet_low, q.high AS frechet_high,
   kpe, kpe - kpe_half AS kpe_low, kpe + kpe_half AS kpe_high,
   kpe_early, kpe_early - kpe_early_half AS kpe_early_low, kpe_early + kpe_early_half AS kpe_early_high,
   kpe_late, kpe_late - kpe_late_half AS kpe_late_low, kpe_late + kpe_late_half AS kpe_late_high
@@ -51,4 +52,4 @@ JOIN energies e USING (run)
 JOIN scores f ON f.run = c.run AND f.metric = 'f_mem'
 LEFT JOIN scores q ON q.run = c.run AND q.metric = 'frechet'
 WHERE c.several
-ORDER BY family_position, training_step;
+ORDER BY family_position, training_step, q.space;

@@ -72,11 +72,17 @@ def tradeoff(
 
 
 def checkpoint(
-    step: int, f_mem: float, half: float = 0.02, frechet: float | None = 20.0, n: int = 1000, family: str = "a"
+    step: int,
+    f_mem: float,
+    half: float = 0.02,
+    frechet: float | None = 20.0,
+    n: int = 1000,
+    family: str = "a",
+    space: str | None = "classifier",
 ) -> dict[str, Any]:
     """A row of training; late energy grows with the step."""
     return {
-        "run_label": f"{family} step{step}", "family": family, "training_step": step, "n": n,
+        "run_label": f"{family} step{step}", "family": family, "training_step": step, "n": n, "space": space,
         "f_mem": f_mem, "f_mem_low": f_mem - half, "f_mem_high": f_mem + half, "frechet": frechet, "kpe_late": step / 100,
     }  # fmt: skip
 

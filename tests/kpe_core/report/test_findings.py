@@ -349,9 +349,21 @@ def test_longer_training(shares: tuple[float, ...], verdict: str, told: str) -> 
 def test_quality_on_the_way_is_told_where_it_was_measured() -> None:
     rows = [checkpoint(500, 0.0, frechet=30.0), checkpoint(2000, 0.1, frechet=9.0), checkpoint(6000, 0.4, frechet=11.0)]
     sentence = only("Longer training", training=rows).sentence
-    assert "the Fréchet distance goes 30.0 → 9.00 → 11.0, least at step 2000; mean late" in sentence
-    rows = [checkpoint(500, 0.0, frechet=None), checkpoint(2000, 0.1, frechet=None)]
+    assert "the Fréchet distance in classifier goes 30.0 → 9.00 → 11.0, least at step 2000; mean late" in sentence
+    rows = [checkpoint(500, 0.0, frechet=None, space=None), checkpoint(2000, 0.1, frechet=None, space=None)]
     assert "Fréchet" not in only("Longer training", training=rows).sentence
+
+
+def test_each_space_has_its_quality_and_the_steps_are_counted_once() -> None:
+    rows = [
+        checkpoint(step, share, frechet=frechet, space=space)
+        for step, share, frechets in ((500, 0.0, (30.0, 3.0)), (2000, 0.3, (9.0, 4.0)))
+        for space, frechet in zip(("classifier", "pca"), frechets, strict=True)
+    ]
+    sentence = only("Longer training", training=rows).sentence
+    assert "F_mem goes 0.0 → 30.0 %" in sentence
+    assert "Fréchet distance in classifier goes 30.0 → 9.00, least at step 2000; the" in sentence
+    assert "Fréchet distance in pca goes 3.00 → 4.00, least at step 500; mean" in sentence
 
 
 def test_few_samples_or_one_step_judge_no_training() -> None:
