@@ -49,10 +49,11 @@ def peak_megabytes(setup: str, work: str) -> float:
     Sampled every millisecond. Anonymous memory only: the libraries' own code pages come and go as the system likes.
     """
     script = f"""
-import json, threading, time
+import ctypes, json, threading, time
 import torch
 torch.set_num_threads(1)
 {setup}
+ctypes.CDLL(None).malloc_trim(0)  # what the setup freed is no room for the work
 def anonymous():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
