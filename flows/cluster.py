@@ -66,10 +66,13 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             except ImportError:
                 raise UserError(_not_installed("kubernetes", "dask-kubernetes")) from None
             room = {"cpu": str(profile.cpu), "memory": profile.memory}
-            return KubeCluster(
-                namespace=profile.namespace, image=profile.image, n_workers=profile.workers, env=profile.env,
-                resources={"requests": room, "limits": room}, worker_command=["dask", "worker", "--nthreads", "1"],
-            )  # fmt: skip
+            try:
+                return KubeCluster(
+                    namespace=profile.namespace, image=profile.image, n_workers=profile.workers, env=profile.env,
+                    resources={"requests": room, "limits": room}, worker_command=["dask", "worker", "--nthreads", "1"],
+                )  # fmt: skip
+            except ValueError as error:  # what dask-kubernetes raises without credentials
+                raise UserError(f"no Kubernetes cluster can be reached: {error}; is there a kubeconfig?") from None
         case SlurmProfile():
             try:
                 from dask_jobqueue import SLURMCluster
@@ -88,8 +91,8 @@ def _cuda(profile: CudaProfile) -> Any:
     try:
         import pynvml
         from dask_cuda import LocalCUDACluster
-    except ImportError:
-        raise UserError(_not_installed("gpu", "dask-cuda")) from None
+    except ImportError as error:
+        raise UserError(f"{_not_installed('gpu', 'dask-cuda')} ({error})") from None
     try:
         pynvml.nvmlInit()
         gpus = pynvml.nvmlDeviceGetCount()
