@@ -33,14 +33,12 @@ def declare_torchvision_operators() -> None:
     """
     if importlib.util.find_spec("torchvision") is None:
         return
-    import torch
+    from torch import library, ops
 
     try:
         importlib.import_module("torchvision")
     except RuntimeError:
         for name in ("nms", "qnms"):
-            if not hasattr(torch.ops.torchvision, name):
-                torch.library.define(
-                    f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-                )
+            if not hasattr(ops.torchvision, name):
+                library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         importlib.import_module("torchvision")
