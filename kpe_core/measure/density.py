@@ -12,7 +12,7 @@ from kpe_core.measure.bandwidth import bandwidth
 from kpe_core.measure.covariance import moments, whitening
 from kpe_core.points.cloud import Cloud
 from kpe_core.points.mixture import posterior
-from kpe_core.points.neighbours import nearest
+from kpe_core.points.neighbours import Searchable, nearest
 from kpe_core.study.specs import DensitySpec, KdeDensity, KnnDensity, TrueDensity
 
 SAME = 1e-6
@@ -41,7 +41,8 @@ def fit(points: Tensor, spec: DensitySpec, truth: LogDensity | None = None) -> F
     match spec:
         case KnnDensity():
             own = _own_among(points, spec.leave_one_out)
-            return Fitted(lambda x: knn_log_density(x, points, spec.k, own(x)), float(spec.k))
+            searchable = Searchable(points)
+            return Fitted(lambda x: knn_log_density(x, searchable, spec.k, own(x)), float(spec.k))
         case KdeDensity():
             return _fit_kde(points, spec)
         case TrueDensity():
@@ -62,13 +63,13 @@ def estimator_name(spec: DensitySpec) -> str:
     return f"{spec.estimator}({', '.join(choices + ['loo'] * spec.leave_one_out)})"
 
 
-def knn_log_density(x: Tensor, points: Tensor, k: int, own: Tensor | None = None) -> Tensor:
+def knn_log_density(x: Tensor, points: Tensor | Searchable, k: int, own: Tensor | None = None) -> Tensor:
     """log p̂ = log k − log N − log V_d − d log r_k, V_d the unit ball's volume, (B,) float64.
 
     It is +∞ where r_k = 0: k training points lie exactly there. ``own`` (B,) int64 names a point each row leaves out, −1
     for none; N is N − 1 where it does.
     """
-    n, d = points.shape
+    n, d = (points.points if isinstance(points, Searchable) else points).shape
     log_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)
     r = nearest(x, points, k, own).distance[:, -1]
     return math.log(k) - _log_count(n, own) - log_ball - d * torch.log(r)
@@ -96,8 +97,10 @@ def _own_among(points: Tensor, leave_one_out: bool) -> Callable[[Tensor], Tensor
         return lambda x: None
     same = SAME * math.sqrt(float(moments(points)[1].sum()))
 
+    searchable = Searchable(points)
+
     def own(x: Tensor) -> Tensor:
-        near = nearest(x, points, 1)
+        near = nearest(x, searchable, 1)
         return torch.where(near.distance <= same, near.index, -1).squeeze(1)
 
     return own

@@ -43,11 +43,40 @@ class Neighbours:
     """(B, k) int64 into the points; ties go to the lower index."""
 
 
-def nearest(x: Tensor, points: Tensor, k: int, exclude: Tensor | None = None) -> Neighbours:
+class Searchable:
+    """Points to search, with what every search of them needs: a centre and, from the first search on, norms about it.
+
+    Parameters
+    ----------
+    points : (N, D) of any float dtype on any device; not to be changed while this is in use
+    """
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+        self.center = _center(points)
+        self._norms: dict[torch.dtype, Tensor] = {}
+
+    def shifted(self, which: slice | Tensor, dtype: torch.dtype) -> Tensor:
+        """Some of the points in ``dtype``, about the centre."""
+        y = self.points[which]
+        return y.to(dtype) if self.center is None else y.to(dtype, copy=True).sub_(self.center.to(dtype))
+
+    def norms(self, dtype: torch.dtype) -> Tensor:
+        """‖y‖ (N,) of all shifted points, in ``dtype``."""
+        if dtype not in self._norms:
+            n, d = self.points.shape
+            step = max(1, CACHE_BYTES // (dtype.itemsize * d))
+            blocks = (slice(start, start + step) for start in range(0, n, step))
+            self._norms[dtype] = torch.cat([torch.linalg.vector_norm(self.shifted(b, dtype), dim=1) for b in blocks])
+        return self._norms[dtype]
+
+
+def nearest(x: Tensor, points: Tensor | Searchable, k: int, exclude: Tensor | None = None) -> Neighbours:
     """The ``k`` nearest of ``points`` (N, D) to each row of ``x`` (B, D), Euclidean, exact, on their device.
 
     Products are in float32 where both are at most that precise, else in float64; distances always come from float64
-    differences. Neither the answer nor its bits depend on how rows and points are blocked.
+    differences. Neither the answer nor its bits depend on how rows and points are blocked. Points that are searched more
+    than once are given as a ``Searchable``.
 
     Parameters
     ----------
@@ -58,10 +87,12 @@ def nearest(x: Tensor, points: Tensor, k: int, exclude: Tensor | None = None) ->
     ValueError
         when fewer than k points exist or a coordinate is not finite.
     """
+    among = points if isinstance(points, Searchable) else Searchable(points)
+    points = among.points
     seen = len(points) - int(exclude is not None and len(x) > 0 and bool((exclude >= 0).any()))
     if seen < k:
         raise ValueError(f"{k} neighbours asked of {seen} points")
-    search = _Search(x, points, k, exclude)
+    search = _Search(x, among, k, exclude)
     rows = torch.arange(len(x), device=points.device)
     narrow = torch.promote_types(torch.promote_types(x.dtype, points.dtype), torch.float32)
     if narrow == torch.float32 and points.shape[1] > FEW_DIMENSIONS:
@@ -77,9 +108,9 @@ def nearest(x: Tensor, points: Tensor, k: int, exclude: Tensor | None = None) ->
 class _Search:
     """One call's inputs, and the rows answered so far."""
 
-    def __init__(self, x: Tensor, points: Tensor, k: int, exclude: Tensor | None) -> None:
-        self.x, self.points, self.k, self.exclude = x, points, k, exclude
-        self.center = _center(points)
+    def __init__(self, x: Tensor, searchable: Searchable, k: int, exclude: Tensor | None) -> None:
+        self.x, self.searchable, self.k, self.exclude = x, searchable, k, exclude
+        points = self.points = searchable.points
         self.found = Neighbours(
             torch.full((len(x), k), torch.nan, dtype=torch.float64, device=points.device),
             torch.full((len(x), k), -1, dtype=torch.int64, device=points.device),
@@ -114,26 +145,20 @@ class _Search:
         self, rows: Tensor, dtype: torch.dtype, m: int, among: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The m smallest scores (b, m) float64, ascending, whose they are (b, m), and ε (b,)."""
-        z, center = self.x[rows].to(dtype), None
-        if self.center is not None:
-            center = self.center.to(dtype)
-            z -= center
+        z = self.x[rows].to(dtype)
+        if self.searchable.center is not None:
+            z -= self.searchable.center.to(dtype)
+        norms = self.searchable.norms(dtype) if among is None else self.searchable.norms(dtype)[among]
         n = len(self.points) if among is None else len(among)
         block = max(1, BLOCK_BYTES // (3 * dtype.itemsize * max(len(z), self.points.shape[1])))
         best = z.new_empty((len(z), 0))
         index = torch.empty((len(z), 0), dtype=torch.int64, device=z.device)
-        reach = z.new_zeros(())
         scratch = z.new_empty(len(z) * min(block, n))
         for start in range(0, n, block):
             stop = min(start + block, n)
-            y = self.points[start:stop] if among is None else self.points[among[start:stop]]
-            if center is not None:
-                y = y.to(dtype, copy=True).sub_(center)
-            y = y.to(dtype)
-            norm = torch.linalg.vector_norm(y, dim=1)
-            reach = torch.maximum(reach, norm.max())
+            y = self.searchable.shifted(slice(start, stop) if among is None else among[start:stop], dtype)
             score = scratch[: len(z) * len(y)].view(len(z), len(y))
-            torch.addmm(0.5 * norm.square(), z, y.T, alpha=-1.0, out=score)
+            torch.addmm(0.5 * norms[start:stop].square(), z, y.T, alpha=-1.0, out=score)
             here = torch.arange(start, stop, device=z.device) if among is None else among[start:stop]
             if self.exclude is not None:
                 own = self.exclude[rows][:, None]
@@ -144,7 +169,7 @@ class _Search:
             best, order = best.topk(min(m, best.shape[1]), dim=1, largest=False)
             index = index.gather(1, order)
         growth = min(z.shape[1], LAMBDA * math.sqrt(z.shape[1])) + 8.0
-        reach = torch.linalg.vector_norm(z, dim=1).to(torch.float64) + reach.to(torch.float64)
+        reach = torch.linalg.vector_norm(z, dim=1).to(torch.float64) + norms.max().to(torch.float64)
         return best.to(torch.float64), index, growth * _unit_roundoff(dtype) * 0.5 * reach.square()
 
     def _measure(self, rows: Tensor, index: Tensor) -> Tensor:

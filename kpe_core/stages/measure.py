@@ -11,7 +11,7 @@ from kpe_core.data.datasets import load
 from kpe_core.features.registry import reads_data_classes
 from kpe_core.features.semantics import semantics
 from kpe_core.measure.density import Fitted, estimator_name, fit
-from kpe_core.points.neighbours import nearest
+from kpe_core.points.neighbours import Searchable, nearest
 from kpe_core.stages.features import endpoint_features, features_id, read_out_of
 from kpe_core.store.features import FeatureSet
 from kpe_core.store.store import Store
@@ -52,7 +52,7 @@ def measure(store: Store, run: Run, x: np.ndarray, label: np.ndarray | None, sta
     """Neighbours, features, semantics and densities of endpoints ``x`` (B, D) float32 whose first has index ``start``."""
     prepared = load(run.data)
     here = torch.from_numpy(x)
-    near = nearest(here, torch.from_numpy(prepared.points), 2)
+    near = nearest(here, training_points(run.data), 2)
     columns: dict[str, object] = {
         "sample": np.arange(start, start + len(x)),
         "norm": np.linalg.norm(x.astype(np.float64), axis=1),
@@ -75,6 +75,12 @@ def measure(store: Store, run: Run, x: np.ndarray, label: np.ndarray | None, sta
         columns[f"density_{i}"] = density.log_density(seen[spec.space]).numpy()
         columns[f"parameter_{i}"] = np.full(len(x), density.parameter)
     return pa.table(columns)
+
+
+@functools.lru_cache(maxsize=2)
+def training_points(data: DataSpec) -> Searchable:
+    """What the field sees, to be searched for every batch a process measures."""
+    return Searchable(torch.from_numpy(load(data).points))
 
 
 def _density(store: Store, run: Run, spec: DensitySpec) -> Fitted:

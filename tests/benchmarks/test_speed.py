@@ -16,7 +16,7 @@ from kpe_core.fields.network import NetworkVelocity
 from kpe_core.fields.unet import VelocityUNet
 from kpe_core.measure.density import kde_log_density
 from kpe_core.points.cloud import Cloud
-from kpe_core.points.neighbours import nearest
+from kpe_core.points.neighbours import Searchable, nearest
 from kpe_core.sampling.path import follow
 from kpe_core.sampling.sampler import Course
 from tests.benchmarks.bench import heading, median_ratio, medians, peak_megabytes, row
@@ -91,10 +91,11 @@ def test_nearest_two(points: Tensor) -> None:
     copy = points[:B] + 1e-6 * torch.randn(B, D)
     index = faiss.IndexFlatL2(D)
     index.add(points.numpy())
+    searchable = Searchable(points)
     with threadpool_limits(1):
         brute = NearestNeighbors(n_neighbors=2, algorithm="brute").fit(points.numpy())
         ours, bare, theirs, sklearn = medians(
-            lambda: nearest(x, points, 2),
+            lambda: nearest(x, searchable, 2),
             lambda: (x @ points.T).topk(2, dim=1),
             lambda: index.search(x.numpy(), 2),
             lambda: brute.kneighbors(x.numpy()),

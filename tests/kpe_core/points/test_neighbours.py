@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from kpe_core.points import neighbours
-from kpe_core.points.neighbours import Neighbours, nearest
+from kpe_core.points.neighbours import Neighbours, Searchable, nearest
 
 DTYPES = [torch.float32, torch.float64]
 
@@ -207,3 +207,15 @@ def test_what_is_not_finite_is_refused(d: int, bad: float) -> None:
         with pytest.raises(ValueError, match="not finite"):
             nearest(x, points, 2)
         broken[2, 1] = 0.0
+
+
+@pytest.mark.parametrize("shift", [0.0, 50.0])
+def test_points_searched_again_give_the_same_bits(shift: float) -> None:
+    draw = torch.Generator().manual_seed(7)
+    points = torch.randn(300, 40, generator=draw) + shift
+    points[100:200] = points[:100]  # ties, which go on to float64
+    searchable = Searchable(points)
+    for x in (points[:20] + 1e-6, torch.randn(5, 40, generator=draw) + shift):
+        once, again = nearest(x, points, 3), nearest(x, searchable, 3)
+        assert torch.equal(once.distance, again.distance)
+        assert torch.equal(once.index, again.index)
