@@ -29,7 +29,6 @@ def kpe(*args: str, api: str | None = None) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     out, err = process.communicate(timeout=300)
     assert process.returncode == code, f"{out}\n{err}"
-    assert "leaked" not in err, err
     return out
 
 
