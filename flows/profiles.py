@@ -93,7 +93,7 @@ def load_profile(name_or_path: str, workers: int | None) -> Profile:
         known = sorted(p.stem for p in CLUSTERS.glob("*.yaml"))
         near = difflib.get_close_matches(name_or_path, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"no cluster profile {name_or_path!r}; {hint}There are {', '.join(known)}")
+        raise UserError(f"no cluster profile {name_or_path!r}; {hint}there are {', '.join(known)}")
     try:
         profile = _Profile.model_validate({"profile": yaml.safe_load(path.read_text(encoding="utf-8"))}).profile
     except (yaml.YAMLError, ValidationError) as error:

@@ -35,7 +35,7 @@ def test_a_running_scheduler_has_its_own_workers() -> None:
 
 
 def test_unknown_names_list_those_that_exist() -> None:
-    with pytest.raises(UserError, match=r"There are address, cuda, kubernetes, local, slurm"):
+    with pytest.raises(UserError, match=r"there are address, cuda, kubernetes, local, slurm"):
         load_profile("moon", None)
 
 
