@@ -1,6 +1,7 @@
 """The workers: a cluster profile becomes a Dask scheduler's address."""
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,13 @@ from typing import Any
 from flows.devices import devices_of
 from flows.profiles import AddressProfile, CudaProfile, KubernetesProfile, LocalProfile, Profile, SlurmProfile
 from kpe_core.errors import UserError
+
+LIBRARIES = {
+    "cuda": ("dask_cuda", "dask-cuda", "gpu"),
+    "kubernetes": ("dask_kubernetes.operator", "dask-kubernetes", "kubernetes"),
+    "slurm": ("dask_jobqueue", "dask-jobqueue", "slurm"),
+}
+"""By kind of profile, what starts it: module, package, and the extra that installs it."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +28,35 @@ class Cluster:
     """Name and UUID of each worker's GPU; empty where workers have none of their own."""
 
 
-@contextlib.contextmanager
-def cluster(profile: Profile) -> Iterator[Cluster]:
-    """Start the profile's workers for the length of the block, or find the ones it names.
+def require_usable(profile: Profile) -> None:
+    """Whether this machine can start such workers, before anything is.
 
     Raises
     ------
     UserError
-        when the profile's library is not installed, or what it needs is not here.
+        when the profile's library is not installed, or a GPU it wants is not here.
+    """
+    if profile.kind in LIBRARIES:
+        module, package, extra = LIBRARIES[profile.kind]
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(
+                f"this cluster profile needs {package}, which is not installed or cannot be imported ({error}): "
+                f"pip install -e '.[{extra}]'"
+            ) from None
+    if isinstance(profile, CudaProfile):
+        _require_gpus(profile)
+
+
+@contextlib.contextmanager
+def cluster(profile: Profile) -> Iterator[Cluster]:
+    """Start the workers of a usable profile for the length of the block, or find the ones it names.
+
+    Raises
+    ------
+    UserError
+        when what the profile names does not answer.
     """
     if isinstance(profile, AddressProfile):
         yield _found(profile)
@@ -59,12 +88,15 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
                 preload="flows.exits",
             )  # fmt: skip
         case CudaProfile():
-            return _cuda(profile)
+            from dask_cuda import LocalCUDACluster
+
+            return LocalCUDACluster(
+                n_workers=profile.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
+                silence_logs="ERROR",
+            )  # fmt: skip
         case KubernetesProfile():
-            try:
-                from dask_kubernetes.operator import KubeCluster
-            except ImportError:
-                raise UserError(_not_installed("kubernetes", "dask-kubernetes")) from None
+            from dask_kubernetes.operator import KubeCluster
+
             room = {"cpu": str(profile.cpu), "memory": profile.memory}
             try:
                 return KubeCluster(
@@ -74,10 +106,8 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             except ValueError as error:  # what dask-kubernetes raises without credentials
                 raise UserError(f"no Kubernetes cluster can be reached: {error}; is there a kubeconfig?") from None
         case SlurmProfile():
-            try:
-                from dask_jobqueue import SLURMCluster
-            except ImportError:
-                raise UserError(_not_installed("slurm", "dask-jobqueue")) from None
+            from dask_jobqueue import SLURMCluster
+
             jobs = SLURMCluster(
                 queue=profile.queue, account=profile.account, cores=profile.workers_per_job,
                 processes=profile.workers_per_job, memory=profile.memory, walltime=profile.walltime,
@@ -87,12 +117,9 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             return jobs
 
 
-def _cuda(profile: CudaProfile) -> Any:
-    try:
-        import pynvml
-        from dask_cuda import LocalCUDACluster
-    except ImportError as error:
-        raise UserError(f"{_not_installed('gpu', 'dask-cuda')} ({error})") from None
+def _require_gpus(profile: CudaProfile) -> None:
+    import pynvml  # comes with dask-cuda
+
     try:
         pynvml.nvmlInit()
         gpus = pynvml.nvmlDeviceGetCount()
@@ -100,11 +127,3 @@ def _cuda(profile: CudaProfile) -> Any:
         raise UserError(f"no NVIDIA GPU answers ({error}); install NVIDIA's driver, or use --cluster local") from None
     if profile.workers is not None and profile.workers > gpus:
         raise UserError(f"{profile.workers} workers want a GPU each, and there are {gpus}; lower --workers")
-    return LocalCUDACluster(
-        n_workers=profile.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-        silence_logs="ERROR",
-    )  # fmt: skip
-
-
-def _not_installed(extra: str, package: str) -> str:
-    return f"this cluster profile needs {package}, which is not installed: pip install -e '.[{extra}]'"

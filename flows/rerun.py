@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from flows.cluster import cluster
+from flows.cluster import cluster, require_usable
 from flows.launch import launch, reserved
 from flows.profiles import load_profile
 from kpe_core.stages.requirements import standing
@@ -29,6 +29,7 @@ def rerun(
     """
     spec = load_study(study, tuple(overrides or ()))
     profile = load_profile(cluster_profile, workers)
+    require_usable(profile)
     with reserved(spec, store) as where:
         if standing(where, spec).complete:
             error = launch(spec, where, None, shard_size)

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 
-from flows.cluster import cluster
+from flows.cluster import cluster, require_usable
 from flows.launch import launch, reserved
 from flows.profiles import load_profile
 from flows.progress import terminal_progress
@@ -26,6 +26,7 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
         before anything is started, when the study, the store or the cluster cannot work.
     """
     profile = load_profile(cluster_name, workers)
+    require_usable(profile)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(reserved(study, store_url))

@@ -40,8 +40,8 @@ def fit(points: Tensor, spec: DensitySpec, truth: LogDensity | None = None) -> F
     """
     match spec:
         case KnnDensity():
-            own = _own_among(points, spec.leave_one_out)
             searchable = Searchable(points)
+            own = _own_among(searchable, spec.leave_one_out)
             return Fitted(lambda x: knn_log_density(x, searchable, spec.k, own(x)), float(spec.k))
         case KdeDensity():
             return _fit_kde(points, spec)
@@ -69,7 +69,7 @@ def knn_log_density(x: Tensor, points: Tensor | Searchable, k: int, own: Tensor 
     It is +∞ where r_k = 0: k training points lie exactly there. ``own`` (B,) int64 names a point each row leaves out, −1
     for none; N is N − 1 where it does.
     """
-    n, d = (points.points if isinstance(points, Searchable) else points).shape
+    n, d = points.shape
     log_ball = 0.5 * d * math.log(math.pi) - math.lgamma(0.5 * d + 1.0)
     r = nearest(x, points, k, own).distance[:, -1]
     return math.log(k) - _log_count(n, own) - log_ball - d * torch.log(r)
@@ -87,20 +87,18 @@ def _fit_kde(points: Tensor, spec: KdeDensity) -> Fitted:
     image = white(points)
     h = bandwidth(image, spec.bandwidth, white.sigma)
     cloud = Cloud(image, torch.float64)
-    own = _own_among(points, spec.leave_one_out)
+    own = _own_among(Searchable(points), spec.leave_one_out)
     return Fitted(lambda x: kde_log_density(white(x), cloud, h, own(x)) - white.log_det, h)
 
 
-def _own_among(points: Tensor, leave_one_out: bool) -> Callable[[Tensor], Tensor | None]:
+def _own_among(points: Searchable, leave_one_out: bool) -> Callable[[Tensor], Tensor | None]:
     """What says which training point each row is (−1: none), and so has to leave out; says None where none is."""
     if not leave_one_out:
         return lambda x: None
-    same = SAME * math.sqrt(float(moments(points)[1].sum()))
-
-    searchable = Searchable(points)
+    same = SAME * math.sqrt(float(moments(points.points)[1].sum()))
 
     def own(x: Tensor) -> Tensor:
-        near = nearest(x, searchable, 1)
+        near = nearest(x, points, 1)
         return torch.where(near.distance <= same, near.index, -1).squeeze(1)
 
     return own

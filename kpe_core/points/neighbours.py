@@ -56,6 +56,11 @@ class Searchable:
         self.center = _center(points)
         self._norms: dict[torch.dtype, Tensor] = {}
 
+    @property
+    def shape(self) -> torch.Size:
+        """(N, D)."""
+        return self.points.shape
+
     def shifted(self, which: slice | Tensor, dtype: torch.dtype) -> Tensor:
         """Some of the points in ``dtype``, about the centre."""
         y = self.points[which]

@@ -49,7 +49,10 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
 
 
 def measure(store: Store, run: Run, x: np.ndarray, label: np.ndarray | None, start: int) -> pa.Table:
-    """Neighbours, features, semantics and densities of endpoints ``x`` (B, D) float32 whose first has index ``start``."""
+    """Neighbours, features, semantics and densities of one batch of endpoints.
+
+    ``x`` (B, D) float32 are the endpoints, ``label`` (B,) their classes, and ``start`` the sample index of the first.
+    """
     prepared = load(run.data)
     here = torch.from_numpy(x)
     near = nearest(here, training_points(run.data), 2)

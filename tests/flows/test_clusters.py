@@ -1,20 +1,16 @@
 """Cluster profiles: every file is valid, what is wrong is said, and what is not installed is named."""
 
-import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
 
-from flows.cluster import cluster
+from flows.cluster import LIBRARIES, require_usable
+from flows.commands.run import execute
 from flows.devices import distinct
 from flows.profiles import CLUSTERS, load_profile
 from kpe_core.errors import UserError
-
-NEEDS = {
-    "cuda": ("dask_cuda", "gpu"),
-    "kubernetes": ("dask_kubernetes", "kubernetes"),
-    "slurm": ("dask_jobqueue", "slurm"),
-}
+from kpe_core.study.load import load_study
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in CLUSTERS.glob("*.yaml")))
@@ -61,13 +57,19 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, says: str) -> N
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize("name", sorted(NEEDS))
-def test_a_missing_library_is_named_with_the_line_that_installs_it(name: str) -> None:
-    package, extra = NEEDS[name]
-    if importlib.util.find_spec(package) is not None:
-        pytest.skip(f"{package} is installed")
-    with pytest.raises(UserError, match=rf"pip install -e '\.\[{extra}\]'"), cluster(load_profile(name, None)):
-        pass
+@pytest.mark.parametrize("name", sorted(LIBRARIES))
+def test_a_missing_library_is_named_before_anything_is_started(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, extra = LIBRARIES[name]
+    monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
+    with pytest.raises(UserError, match=rf"pip install -e '\.\[{extra}\]'"):
+        execute(load_study("first-look"), str(tmp_path / "store"), name, 500, None)
+    assert not (tmp_path / "store").exists()
+
+
+def test_workers_of_this_machine_need_nothing() -> None:
+    require_usable(load_profile("local", None))
 
 
 def test_every_worker_has_a_gpu_of_its_own() -> None:
