@@ -12,7 +12,8 @@
 CREATE MACRO is_number(x) AS
   x IS NOT NULL AND NOT isnan(x::DOUBLE);
 
--- Average rank of x within group g from 1 on, ties sharing the mean of their ranks; NULL for what is no number.
+-- Average rank of x within group g from 1 on, ties sharing the mean of their ranks; NULL for what is no number. Fastest where
+-- g is an INTEGER: it and x sort as one key of 16 bytes, in half the time of anything wider.
 -- (rank() counts those before the first of the tie, cume_dist() those up to its last.)
 CREATE MACRO average_rank(x, g) AS
   CASE WHEN is_number(x) THEN
@@ -21,9 +22,13 @@ CREATE MACRO average_rank(x, g) AS
   END;
 
 -- Which of bins equally filled bins of group g the value x lies in, 1 for the lowest; NULL for what is no number.
--- Equal values share a bin, so that many ties leave some bins fuller than others, or empty.
+-- Equal values share the lowest bin that any of them reaches, so that many ties leave some bins fuller than others, or empty.
+-- (A bin's edge is its highest value; the hair keeps a whole rank that a division rounded up from the next one.)
 CREATE MACRO quantile_bin(x, bins, g) AS
-  floor((average_rank(x, g) - 0.5) * bins / count(CASE WHEN is_number(x) THEN 1 END) OVER (PARTITION BY g))::BIGINT + 1;
+  CASE WHEN is_number(x) THEN 1 + len(list_filter(
+    quantile_disc(CASE WHEN is_number(x) THEN x END, list_transform(range(1, bins), lambda k: (k - 1e-12) / bins))
+      OVER (PARTITION BY g),
+    lambda edge: edge < x)) END;
 
 -- Half the width of a normal 95 % interval, in standard errors.
 CREATE MACRO z95() AS
@@ -92,13 +97,17 @@ CREATE MACRO spearman(relation, x, y, per) AS TABLE
   WITH _pairs AS (
     SELECT x AS _x, y AS _y, per AS _per FROM query_table(relation) WHERE is_number(x) AND is_number(y)
   ),
+  _groups AS (
+    SELECT _per, row_number() OVER ()::INTEGER AS _g FROM (SELECT DISTINCT _per FROM _pairs)
+  ),
   _ranks AS (
-    SELECT _per, average_rank(_x, _per) AS rx, average_rank(_y, _per) AS ry FROM _pairs
+    SELECT _g, average_rank(_x, _g) AS rx, average_rank(_y, _g) AS ry
+    FROM _pairs JOIN _groups ON _pairs._per IS NOT DISTINCT FROM _groups._per
   ),
   _rho AS (
-    SELECT _per, count(*) AS n, rank_corr(rx, ry) AS rho FROM _ranks GROUP BY _per
+    SELECT _g, count(*) AS n, rank_corr(rx, ry) AS rho FROM _ranks GROUP BY _g
   )
-  SELECT _per AS per, n, rho, spearman_low(rho, n) AS low, spearman_high(rho, n) AS high FROM _rho;
+  SELECT _per AS per, n, rho, spearman_low(rho, n) AS low, spearman_high(rho, n) AS high FROM _rho JOIN _groups USING (_g);
 
 -- The same of all rows at once: without groups to part it takes two thirds of the time.
 CREATE MACRO spearman_overall(relation, x, y) AS TABLE
@@ -121,14 +130,19 @@ CREATE MACRO partial_spearman(relation, x, y, z, per) AS TABLE
     SELECT x AS _x, y AS _y, z AS _z, per AS _per FROM query_table(relation)
     WHERE is_number(x) AND is_number(y) AND is_number(z)
   ),
+  _groups AS (
+    SELECT _per, row_number() OVER ()::INTEGER AS _g FROM (SELECT DISTINCT _per FROM _triples)
+  ),
   _ranks AS (
-    SELECT _per, average_rank(_x, _per) AS rx, average_rank(_y, _per) AS ry, average_rank(_z, _per) AS rz FROM _triples
+    SELECT _g, average_rank(_x, _g) AS rx, average_rank(_y, _g) AS ry, average_rank(_z, _g) AS rz
+    FROM _triples JOIN _groups ON _triples._per IS NOT DISTINCT FROM _groups._per
   ),
   _rho AS (
-    SELECT _per, count(*) AS n, partial_corr(rank_corr(rx, ry), rank_corr(rx, rz), rank_corr(ry, rz)) AS rho
-    FROM _ranks GROUP BY _per
+    SELECT _g, count(*) AS n, partial_corr(rank_corr(rx, ry), rank_corr(rx, rz), rank_corr(ry, rz)) AS rho
+    FROM _ranks GROUP BY _g
   )
-  SELECT _per AS per, n, rho, spearman_low(rho, n - 1) AS low, spearman_high(rho, n - 1) AS high FROM _rho;
+  SELECT _per AS per, n, rho, spearman_low(rho, n - 1) AS low, spearman_high(rho, n - 1) AS high
+  FROM _rho JOIN _groups USING (_g);
 
 -- Mann and Whitney's test of whether x is larger where first holds than elsewhere: n_first, n_other; u, the pairs in which
 -- it is, ties counting half; auc, their share; z, corrected for ties and for continuity, and p, two-sided, from the normal
@@ -137,20 +151,23 @@ CREATE MACRO mann_whitney(relation, x, first, per) AS TABLE
   WITH RECURSIVE _values AS (
     SELECT x AS _x, first AS _first, per AS _per FROM query_table(relation) WHERE is_number(x) AND first IS NOT NULL
   ),
+  _groups AS (
+    SELECT _per, row_number() OVER ()::INTEGER AS _g FROM (SELECT DISTINCT _per FROM _values)
+  ),
   _ranks AS (
-    SELECT _per, _first, average_rank(_x, _per) AS r,
-      round(cume_dist() OVER (PARTITION BY _per ORDER BY _x) * count(*) OVER (PARTITION BY _per))
-        - rank() OVER (PARTITION BY _per ORDER BY _x) + 1 AS tied
-    FROM _values
+    SELECT _g, _first, average_rank(_x, _g) AS r,
+      round(cume_dist() OVER (PARTITION BY _g ORDER BY _x) * count(*) OVER (PARTITION BY _g))
+        - rank() OVER (PARTITION BY _g ORDER BY _x) + 1 AS tied
+    FROM _values JOIN _groups ON _values._per IS NOT DISTINCT FROM _groups._per
   ),
   _sums AS (
-    SELECT _per,
+    SELECT _g,
       count(*) FILTER (_first)::DOUBLE AS n1, count(*) FILTER (NOT _first)::DOUBLE AS n2,
       coalesce(sum(r) FILTER (_first), 0) AS rank_sum, sum(tied * tied - 1) AS ties
-    FROM _ranks GROUP BY _per
+    FROM _ranks GROUP BY _g
   ),
   _u AS (
-    SELECT _per, n1, n2, ties, rank_sum - n1 * (n1 + 1) / 2 AS u,
+    SELECT _g, n1, n2, ties, rank_sum - n1 * (n1 + 1) / 2 AS u,
       sqrt(greatest(n1 * n2 / 12 * (n1 + n2 + 1 - ties / ((n1 + n2) * nullif(n1 + n2 - 1, 0))), 0)) AS spread
     FROM _sums
   ),
@@ -168,7 +185,7 @@ CREATE MACRO mann_whitney(relation, x, first, per) AS TABLE
     sign(u - n1 * n2 / 2) * greatest(abs(u - n1 * n2 / 2) - 0.5, 0) / nullif(spread, 0) AS z,
     normal_p(greatest(abs(u - n1 * n2 / 2) - 0.5, 0) / nullif(spread, 0)) AS p,
     CASE WHEN c IS NOT NULL THEN least(1, 2 * list_sum(c[1 : least(u, n1 * n2 - u)::BIGINT + 1]) / list_sum(c)) END AS p_exact
-  FROM _u LEFT JOIN (FROM _orders WHERE i = n1) AS counted USING (n1, n2);
+  FROM _u JOIN _groups USING (_g) LEFT JOIN (FROM _orders WHERE i = n1) AS counted USING (n1, n2);
 
 -- Bootstrap percentile interval of the mean of value: n, mean, low, high. Deterministic: what is drawn depends on seed
 -- alone, and row, a whole number such as the sample's index, says which resampled unit a row belongs to. Up to 1000 rows

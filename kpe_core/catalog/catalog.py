@@ -16,18 +16,17 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from kpe_core.catalog.described import SQL, comments
 from kpe_core.catalog.guard import Guard, first_lines
 from kpe_core.catalog.io import Io, IoMeter
 from kpe_core.catalog.keys import KeyResolver
 from kpe_core.catalog.stored import StoredStates
+from kpe_core.catalog.tables import scanned, stored_tables
 from kpe_core.catalog.trajectory import LONG, WIDE, TrajectoryDataset
-from kpe_core.errors import StoreDamaged, UserError
+from kpe_core.errors import UserError
 from kpe_core.identity import canonical_json
 from kpe_core.stages.manifest import manifests
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
 VIEWS = (
@@ -173,12 +172,9 @@ class Catalog:
         schema = pa.schema([("run", pa.string()), ("manifest", pa.string())])
         self._con.register("manifest_text", pa.Table.from_pylist(rows, schema=schema))
         self._con.execute("CREATE VIEW manifests AS SELECT run, manifest::JSON AS manifest FROM manifest_text")
-        self._con.register("memberships", memberships(self.store))
-        for name, columns in RUN_TABLES.items():
-            paths = [f"runs/{m['run_id']}/tables/{name}.parquet" for m in found if name in m["tables"]]
-            self._con.register(f"parquet_{name}", self._dataset(paths, columns))
-        comparisons = [f"comparisons/{n}" for n in self.store.list("comparisons")]
-        self._con.register("parquet_comparisons", self._dataset(comparisons, COMPARISONS))
+        self._con.register("memberships", memberships(self.store, found))
+        for name, table in stored_tables(self.store, found).items():
+            self._con.register(f"parquet_{name}", scanned(self.store, table))
         states = [
             StoredStates(self.store, m["run_id"], m["trajectories"], self._meter)
             for m in found
@@ -188,26 +184,16 @@ class Catalog:
         self._con.register("zarr_states", TrajectoryDataset(states, WIDE))
         return states
 
-    def _dataset(self, paths: list[str], schema: pa.Schema) -> Any:
-        if not paths:
-            return schema.empty_table()
-        full = [self.store.path(p) for p in paths]
-        try:
-            return ds.dataset(full, schema=schema, filesystem=self.store.fs, format="parquet")
-        except FileNotFoundError as error:
-            raise StoreDamaged(
-                f"{error} is missing, though its run is finished; `kpe verify` says what else is"
-            ) from None
 
-
-def memberships(store: Store) -> pa.Table:
-    """Which runs each study is made of."""
+def memberships(store: Store, manifests: list[dict[str, Any]]) -> pa.Table:
+    """Which finished runs each study is made of."""
     schema = pa.schema([
-        ("study", pa.string()), ("position", pa.int64()), ("run", pa.string()),
+        ("study", pa.string()), ("position", pa.int32()), ("run", pa.string()),
         ("experiment", pa.string()), ("label", pa.string()),
     ])  # fmt: skip
+    finished = {m["run_id"] for m in manifests}
     rows: list[dict[str, Any]] = []
     for study in store.list("studies"):
         if store.exists(f"studies/{study}/runs.json"):
-            rows += store.read_json(f"studies/{study}/runs.json")
+            rows += [row for row in store.read_json(f"studies/{study}/runs.json") if row["run"] in finished]
     return pa.Table.from_pylist(rows, schema=schema)

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from kpe_core.catalog.catalog import VIEWS, memberships
 from kpe_core.catalog.described import SQL, comments
+from kpe_core.catalog.tables import StoredTable, stored_tables
 from kpe_core.errors import UserError
 from kpe_core.identity import FORMAT_VERSION, canonical_json
 from kpe_core.stages.manifest import manifests
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
 from kpe_core.store.store import Store
 
 LAZY = ("trajectory", "states")
@@ -66,13 +65,11 @@ def _fill(con: duckdb.DuckDBPyConnection, store: Store) -> int:
     con.execute("CREATE TABLE manifests (run VARCHAR, manifest JSON)")
     if found:
         con.executemany("INSERT INTO manifests VALUES ($1, $2)", [[m["run_id"], canonical_json(m)] for m in found])
-    con.register("given", memberships(store))
+    con.register("given", memberships(store, found))
     con.execute("CREATE TABLE memberships AS SELECT * FROM given")
     con.unregister("given")
-    for name, schema in RUN_TABLES.items():
-        paths = [f"runs/{m['run_id']}/tables/{name}.parquet" for m in found if name in m["tables"]]
-        _view(con, store, f"parquet_{name}", paths, schema)
-    _view(con, store, "parquet_comparisons", [f"comparisons/{n}" for n in store.list("comparisons")], COMPARISONS)
+    for name, table in stored_tables(store, found).items():
+        _view(con, store, f"parquet_{name}", table)
     views = [view for view in VIEWS if view not in LAZY]
     for script in ("macros.sql", *(f"views/{view}.sql" for view in views)):
         con.execute((SQL / script).read_text(encoding="utf-8"))
@@ -80,15 +77,19 @@ def _fill(con: duckdb.DuckDBPyConnection, store: Store) -> int:
     return len(found)
 
 
-def _view(con: duckdb.DuckDBPyConnection, store: Store, name: str, paths: list[str], schema: pa.Schema) -> None:
-    columns = ", ".join(f'"{field.name}"' for field in schema)
-    if paths:
-        files = ", ".join(_quoted(_address(store, path)) for path in paths)
-        con.execute(f"CREATE VIEW {name} AS SELECT {columns} FROM read_parquet([{files}])")
+def _view(con: duckdb.DuckDBPyConnection, store: Store, name: str, table: StoredTable) -> None:
+    if not table.files:
+        con.register("given", table.schema.empty_table())
+        con.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
+        con.unregister("given")
         return
-    con.register("given", schema.empty_table())
-    con.execute(f"CREATE TABLE {name} AS SELECT * FROM given")
-    con.unregister("given")
+    alike: dict[str, list[str]] = {}  # addresses of the files of which the same is known, by the columns to select
+    for file in table.files:
+        told = {column: value for column, value in file.constants.items() if column != "run"}
+        columns = ", ".join(f"{told[f.name]} AS {f.name}" if f.name in told else f'"{f.name}"' for f in table.schema)
+        alike.setdefault(columns, []).append(_quoted(_address(store, file.path)))
+    parts = [f"SELECT {columns} FROM read_parquet([{', '.join(files)}])" for columns, files in alike.items()]
+    con.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
 
 
 def _address(store: Store, path: str) -> str:

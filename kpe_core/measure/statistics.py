@@ -161,18 +161,20 @@ def cohens_d(a: ArrayLike, b: ArrayLike) -> float:
 def quantile_bins(by: ArrayLike, bins: int) -> NDArray[np.int64]:
     """(n,) which of ``bins`` equally filled bins each value of ``by`` lies in, 0 for the lowest.
 
-    Equal values share a bin, so that many ties leave some bins fuller than others, or empty; without ties sizes differ by
-    one at most.
+    Equal values share the lowest bin that any of them reaches, so that many ties leave some bins fuller than others, or
+    empty; without ties sizes differ by one at most.
 
     Raises
     ------
     UserError
         when there are fewer than 2 bins, or fewer values than bins, or a value is NaN.
     """
-    ranks = _ranks(by, "by")
-    if not 2 <= bins <= len(ranks):
-        raise UserError(f"quantile_bins: {bins} bins of {len(ranks)} values; give at least 2 bins and a value for each")
-    return np.floor((ranks - 0.5) * bins / len(ranks)).astype(np.int64)
+    by = _values(by, "by")
+    n = len(by)
+    if not 2 <= bins <= n:
+        raise UserError(f"quantile_bins: {bins} bins of {n} values; give at least 2 bins and a value for each")
+    last = [-(-k * n // bins) - 1 for k in range(1, bins)]  # of each bin but the highest, in ascending order
+    return np.searchsorted(np.sort(by)[last], by, side="left")
 
 
 @dataclass(frozen=True)

@@ -16,26 +16,30 @@
 -- column given_displacement: partial ρ with ‖x(1) − x(0)‖ held fixed
 -- column given_both: partial ρ with both held fixed
 -- column within_class: mean of the classes' own ρ, weighted by size
-WITH members AS (
-  SELECT position, run_label, run FROM study_runs WHERE study = $study
+WITH names AS (
+  SELECT row_number() OVER ()::INTEGER AS g, *
+  FROM (SELECT DISTINCT run, space, estimator, parameter FROM densities) JOIN study_runs USING (run) WHERE study = $study
 ),
-own AS (
-  SELECT position, sample, class,
-    average_rank(kpe, position) AS rx, average_rank(norm, position) AS rz, average_rank(displacement, position) AS rw,
-    average_rank(kpe, hash(position, class)) AS cx
-  FROM (SELECT position, sample, class, kpe, norm, displacement FROM samples JOIN members USING (run))
+pairs AS (  -- what has every number asked about
+  SELECT g, class, kpe, log_density AS y, norm, displacement
+  FROM densities JOIN names USING (run, space, estimator) JOIN samples USING (run, sample)
+  WHERE is_number(kpe) AND is_number(y) AND is_number(norm) AND is_number(displacement)
 ),
-estimates AS (
-  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
+classes AS (
+  SELECT row_number() OVER ()::INTEGER AS c, * FROM (SELECT DISTINCT g, class FROM pairs)
 ),
-names AS (
-  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator, parameter
-  FROM densities JOIN members USING (run)
+classed AS (
+  SELECT pairs.g, c, kpe, y, norm, displacement
+  FROM pairs JOIN classes ON pairs.g = classes.g AND pairs.class IS NOT DISTINCT FROM classes.class
+),
+confounders AS (  -- a column is ranked in half the time where few others are carried along
+  SELECT g, c, kpe, y, average_rank(norm, g) AS rz, average_rank(displacement, g) AS rw FROM classed
+),
+energies AS (
+  SELECT g, c, y, rz, rw, average_rank(kpe, g) AS rx, average_rank(kpe, c) AS cx FROM confounders
 ),
 ranks AS (
-  SELECT g, class, rx, rz, rw, cx,
-    average_rank(log_density, g) AS ry, average_rank(log_density, hash(g, class)) AS cy
-  FROM estimates JOIN own USING (position, sample)
+  SELECT g, c, rz, rw, rx, cx, average_rank(y, g) AS ry, average_rank(y, c) AS cy FROM energies
 ),
 overall AS (
   SELECT g, count(*) AS n, rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz, rank_corr(ry, rz) AS yz,
@@ -43,7 +47,7 @@ overall AS (
   FROM ranks GROUP BY g
 ),
 per_class AS (
-  SELECT g, count(*) AS n, rank_corr(cx, cy) AS xy FROM ranks GROUP BY g, class HAVING count(*) > 3
+  SELECT g, count(*) AS n, rank_corr(cx, cy) AS xy FROM ranks GROUP BY g, c HAVING count(*) > 3
 ),
 within AS (
   SELECT g, sum(n * xy) / sum(n) AS within_class FROM per_class WHERE xy IS NOT NULL GROUP BY g

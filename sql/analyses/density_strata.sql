@@ -10,23 +10,19 @@
 -- column auc: probability that a sparse sample has more energy than a dense one, ties counting half
 -- column z: standard normal under no difference, corrected for ties and for continuity
 -- column p: two-sided, from the normal approximation
-WITH members AS (
-  SELECT position, run_label, run FROM study_runs WHERE study = $study
+WITH names AS (
+  SELECT row_number() OVER ()::INTEGER AS g, *
+  FROM (SELECT DISTINCT run, space, estimator FROM densities) JOIN study_runs USING (run) WHERE study = $study
 ),
 estimates AS (
-  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
-),
-names AS (
-  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator
-  FROM densities JOIN members USING (run)
+  SELECT run, sample, g, log_density FROM densities JOIN names USING (run, space, estimator)
 ),
 strata AS (
-  SELECT position, sample, g, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
+  SELECT run, sample, g, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
 ),
 ends AS (
-  SELECT g, stratum, kpe FROM strata
-  JOIN (SELECT position, sample, kpe FROM samples JOIN members USING (run)) USING (position, sample)
-  WHERE stratum IN (1, $strata)
+  SELECT g, stratum, kpe FROM strata JOIN samples USING (run, sample)
+  WHERE stratum IN (1, $strata) AND is_number(kpe)
 ),
 medians AS (
   SELECT g, median(kpe) FILTER (stratum = 1) AS kpe_sparse, median(kpe) FILTER (stratum > 1) AS kpe_dense

@@ -12,18 +12,15 @@
 -- column kpe_25, kpe_50, kpe_75: quartiles of the energy [coordinate²/time]
 -- column f_mem: memorized share
 -- column f_mem_low, f_mem_high: ends of its 95 % interval (Wilson)
-WITH members AS (
-  SELECT position, run_label, run FROM study_runs WHERE study = $study
+WITH names AS (
+  SELECT row_number() OVER ()::INTEGER AS g, *
+  FROM (SELECT DISTINCT run, space, estimator FROM densities) JOIN study_runs USING (run) WHERE study = $study
 ),
 estimates AS (
-  SELECT position, sample, hash(position, space, estimator) AS g, log_density FROM densities JOIN members USING (run)
-),
-names AS (
-  SELECT DISTINCT hash(position, space, estimator) AS g, position, run_label, space, estimator
-  FROM densities JOIN members USING (run)
+  SELECT run, sample, g, log_density FROM densities JOIN names USING (run, space, estimator)
 ),
 strata AS (
-  SELECT position, sample, g, log_density, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
+  SELECT run, sample, g, log_density, quantile_bin(log_density, $strata, g) AS stratum FROM estimates
 ),
 told AS (
   SELECT
@@ -33,8 +30,7 @@ told AS (
     avg(kpe)                                            AS kpe,
     quantile_cont(kpe, [0.25, 0.5, 0.75])               AS quartiles,
     avg(memorized::INT)                                 AS f_mem
-  FROM strata
-  JOIN (SELECT position, sample, kpe, memorized FROM samples JOIN members USING (run)) USING (position, sample)
+  FROM strata JOIN samples USING (run, sample)
   GROUP BY g, stratum
 )
 SELECT

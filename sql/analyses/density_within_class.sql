@@ -8,23 +8,20 @@
 -- column n: samples
 -- column rho: Spearman's ρ of kpe and log density; NULL where one is constant
 -- column low, high: ends of its 95 % interval
-WITH members AS (
-  SELECT position, run_label, run FROM study_runs WHERE study = $study
-),
-estimates AS (
-  SELECT position, sample, hash(position, space, estimator) AS e, log_density FROM densities JOIN members USING (run)
-),
-names AS (
-  SELECT DISTINCT hash(position, space, estimator) AS e, position, run_label, space, estimator
-  FROM densities JOIN members USING (run)
+WITH names AS (
+  SELECT row_number() OVER ()::INTEGER AS g, *
+  FROM (SELECT DISTINCT run, space, estimator FROM densities) JOIN study_runs USING (run) WHERE study = $study
 ),
 pairs AS (
-  SELECT e, class, kpe, log_density, hash(e, class) AS g FROM estimates
-  JOIN (SELECT position, sample, class, kpe FROM samples JOIN members USING (run)) USING (position, sample)
+  SELECT g, class, kpe, log_density FROM densities JOIN names USING (run, space, estimator) JOIN samples USING (run, sample)
 ),
 classes AS (
-  SELECT DISTINCT g, e, class FROM pairs
+  SELECT row_number() OVER ()::INTEGER AS c, * FROM (SELECT DISTINCT g, class FROM pairs)
+),
+classed AS (
+  SELECT c, kpe, log_density
+  FROM pairs JOIN classes ON pairs.g = classes.g AND pairs.class IS NOT DISTINCT FROM classes.class
 )
 SELECT run_label, space, estimator, class, n, rho, low, high
-FROM spearman('pairs', kpe, log_density, g) JOIN classes ON g = per JOIN names USING (e)
+FROM spearman('classed', kpe, log_density, c) JOIN classes ON c = per JOIN names USING (g)
 ORDER BY position, space, estimator DESC, class;

@@ -20,9 +20,9 @@ estimates AS (
   SELECT run, sample, log_density FROM densities JOIN knn USING (run, estimator) WHERE space = 'data'
 ),
 chosen AS (
-  SELECT position, run, sample, kpe, score, margin, norm, memorized::INT AS memorized,
+  SELECT position, run_label, run, sample, kpe, score, margin, norm, memorized::INT AS memorized,
     quantile_bin(kpe, $quantiles, position) AS quantile
-  FROM (SELECT m.position, s.* FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study)
+  FROM (SELECT m.position, m.run_label, s.* FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study)
 )
 SELECT
   any_value(run_label) AS run_label, quantile,
@@ -35,7 +35,6 @@ SELECT
   avg(memorized)                                        AS f_mem,
   wilson_low(avg(memorized), count(*))                  AS f_mem_low,
   wilson_high(avg(memorized), count(*))                 AS f_mem_high
-FROM chosen LEFT JOIN estimates USING (run, sample) JOIN study_runs USING (position)
-WHERE study_runs.study = $study
+FROM chosen LEFT JOIN estimates USING (run, sample)
 GROUP BY position, quantile
 ORDER BY position, quantile;

@@ -19,38 +19,51 @@ WITH sorting AS (
   SELECT run, sample, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value FROM samples
 ),
 binned AS (
-  SELECT m.position, m.run_label, run, sample, quantile_bin(by_value, $quantiles, m.position) AS quantile
+  SELECT run, sample, quantile_bin(by_value, $quantiles, m.position) AS quantile
   FROM sorting JOIN study_runs m USING (run)
   WHERE m.study = $study AND is_number(by_value)
 ),
+spaces AS (
+  SELECT row_number() OVER ()::INTEGER AS s, run, space FROM (SELECT DISTINCT run, space FROM semantics)
+),
+names AS (
+  SELECT 3 * s + i AS g, position, run_label, space, quantity
+  FROM spaces JOIN study_runs USING (run), (VALUES (0, 'score'), (1, 'margin'), (2, 'agreement')) AS q(i, quantity)
+  WHERE study = $study
+),
+read AS (
+  SELECT s, quantile::INTEGER AS quantile, sample, score, margin, agrees::DOUBLE AS agreement
+  FROM binned JOIN semantics USING (run, sample) JOIN spaces USING (run, space)
+),
 long AS (
-  UNPIVOT (
-    SELECT position, run_label, quantile, sample, space, score, margin, agrees::DOUBLE AS agreement
-    FROM binned JOIN semantics USING (run, sample)
-  ) ON score, margin, agreement INTO NAME quantity VALUE value
+  SELECT 3 * s AS g, quantile, sample, score AS value FROM read WHERE is_number(score)
+  UNION ALL
+  SELECT 3 * s + 1, quantile, sample, margin FROM read WHERE is_number(margin)
+  UNION ALL
+  SELECT 3 * s + 2, quantile, sample, agreement FROM read WHERE is_number(agreement)
 ),
 keyed AS (
-  SELECT *, hash(position, space, quantity, quantile) AS g FROM long
+  SELECT g * $quantiles + quantile AS cell, sample, value FROM long
 ),
 against_lowest AS (  -- each higher bin together with the lowest
-  SELECT value, quantile > 1 AS first, hash(position, space, quantity, bin) AS g
-  FROM long JOIN range(2, $quantiles + 1) AS r(bin) ON quantile = bin OR quantile = 1
+  SELECT g * $quantiles + quantile AS cell, value, true AS first FROM long WHERE quantile > 1
+  UNION ALL
+  SELECT g * $quantiles + bin, value, false FROM long, range(2, $quantiles + 1) AS r(bin) WHERE quantile = 1
 ),
 means AS (
-  SELECT position, run_label, space, quantity, quantile, g, count(*) AS n, avg(value) AS mean, stddev_samp(value) AS sd,
-    var_samp(value) AS var
-  FROM keyed WHERE is_number(value) GROUP BY ALL
+  SELECT g, quantile, g * $quantiles + quantile AS cell, count(*) AS n, avg(value) AS mean,
+    stddev_samp(value) AS sd, var_samp(value) AS var
+  FROM long GROUP BY g, quantile
 )
 SELECT
-  this.run_label, this.space, this.quantity, this.quantile, this.n, this.mean, this.sd, ends.low, ends.high,
+  run_label, space, quantity, this.quantile, this.n, this.mean, this.sd, ends.low, ends.high,
   CASE WHEN this.quantile > 1 THEN (this.mean - least.mean)
     / nullif(sqrt((coalesce(this.var, 0) * (this.n - 1) + coalesce(least.var, 0) * (least.n - 1))
         / nullif(this.n + least.n - 2, 0)), 0) END      AS cohens_d,
   cliffs_delta(auc)                                     AS cliffs_delta,
   z, p
-FROM means AS this
-JOIN bootstrap_ci('keyed', sample, value, g) AS ends ON ends.per = this.g
-LEFT JOIN means AS least
-  ON least.position = this.position AND least.space = this.space AND least.quantity = this.quantity AND least.quantile = 1
-LEFT JOIN mann_whitney('against_lowest', value, first, g) AS test ON test.per = this.g
-ORDER BY this.position, this.space, this.quantity DESC, this.quantile;
+FROM means AS this JOIN names USING (g)
+JOIN bootstrap_ci('keyed', sample, value, cell) AS ends ON ends.per = this.cell
+LEFT JOIN means AS least ON least.g = this.g AND least.quantile = 1
+LEFT JOIN mann_whitney('against_lowest', value, first, cell) AS test ON test.per = this.cell
+ORDER BY position, space, quantity DESC, this.quantile;

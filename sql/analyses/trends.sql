@@ -6,7 +6,7 @@
 -- column run_label: the run's name in the study
 -- column space: where score and margin are read; NULL for memorized
 -- column quantity: score, margin or memorized
--- column n: samples
+-- column n: samples of which no number asked about is missing: energy, norm, displacement, what the run's spaces read
 -- column rho: Spearman's ρ of kpe and the quantity
 -- column low, high: ends of its 95 % interval
 -- column rho_norm: ρ of kpe and ‖x(1)‖
@@ -16,43 +16,71 @@
 -- column given_displacement: partial ρ with ‖x(1) − x(0)‖ held fixed
 -- column given_both: partial ρ with both held fixed
 -- column within_class: mean of the classes' own ρ, weighted by size
-WITH own AS (
-  SELECT m.position, m.run_label, s.run, s.sample, s.class, s.kpe, s.memorized::DOUBLE AS memorized,
-    average_rank(s.kpe, m.position) AS rx, average_rank(s.norm, m.position) AS rz,
-    average_rank(s.displacement, m.position) AS rw
-  FROM samples s JOIN study_runs m USING (run) WHERE m.study = $study
+WITH has AS (  -- a space may read no margin at all
+  SELECT run, space, bool_or(is_number(score)) AS score, bool_or(is_number(margin)) AS margin FROM semantics GROUP BY ALL
 ),
-long AS (
-  SELECT own.*, '' AS space, 'memorized' AS quantity, memorized AS y FROM own
-  UNION ALL
-  SELECT own.*, space, quantity, y
-  FROM (UNPIVOT (SELECT run, sample, space, score, margin FROM semantics) ON score, margin INTO NAME quantity VALUE y)
-  JOIN own USING (run, sample)
+holes AS (
+  SELECT DISTINCT run, sample FROM semantics JOIN has USING (run, space)
+  WHERE (has.score AND NOT is_number(semantics.score)) OR (has.margin AND NOT is_number(semantics.margin))
+),
+own AS (
+  SELECT position, sample, class, kpe, norm, displacement, memorized::DOUBLE AS memorized
+  FROM samples JOIN study_runs USING (run) ANTI JOIN holes USING (run, sample)
+  WHERE study = $study AND is_number(kpe) AND is_number(norm) AND is_number(displacement)
+),
+classes AS (
+  SELECT row_number() OVER ()::INTEGER AS c, * FROM (SELECT DISTINCT position, class FROM own)
+),
+classed AS (
+  SELECT own.position, c, sample, kpe, norm, displacement, memorized
+  FROM own JOIN classes ON own.position = classes.position AND own.class IS NOT DISTINCT FROM classes.class
+),
+confounders AS (  -- a column is ranked in half the time where few others are carried along
+  SELECT position, c, sample, kpe, memorized, average_rank(norm, position) AS rz, average_rank(displacement, position) AS rw
+  FROM classed
+),
+energies AS (
+  SELECT position, c, sample, memorized, rz, rw, average_rank(kpe, position) AS rx, average_rank(kpe, c) AS cx
+  FROM confounders
+),
+spaces AS (
+  SELECT row_number() OVER ()::INTEGER AS s, space, count(*) OVER ()::INTEGER AS n_spaces
+  FROM (SELECT DISTINCT space FROM has)
+),
+readings AS (
+  SELECT position, s, sample, n_spaces, score, margin
+  FROM semantics JOIN spaces USING (space) JOIN study_runs USING (run) WHERE study = $study
+),
+strengths AS (
+  SELECT position, s, c, rx, rz, rw, cx,
+    average_rank(score, position * n_spaces + s) AS score, average_rank(score, c * n_spaces + s) AS score_within,
+    average_rank(margin, position * n_spaces + s) AS margin, average_rank(margin, c * n_spaces + s) AS margin_within
+  FROM energies JOIN readings USING (position, sample)
 ),
 ranks AS (
-  SELECT position, run_label, space, quantity, class, rx, rz, rw,
-    average_rank(y, hash(position, space, quantity)) AS ry,
-    average_rank(kpe, hash(position, space, quantity, class)) AS cx,
-    average_rank(y, hash(position, space, quantity, class)) AS cy
-  FROM long
+  SELECT position, 0 AS s, 'memorized' AS quantity, c, rx, rz, rw, cx,
+    memorized AS ry, memorized AS cy  -- of two values, ranks are as good as themselves
+  FROM energies
+  UNION ALL
+  SELECT position, s, 'score', c, rx, rz, rw, cx, score, score_within FROM strengths WHERE score IS NOT NULL
+  UNION ALL
+  SELECT position, s, 'margin', c, rx, rz, rw, cx, margin, margin_within FROM strengths WHERE margin IS NOT NULL
 ),
 overall AS (
-  SELECT position, run_label, space, quantity, count(*) AS n,
+  SELECT position, s, quantity, count(*) AS n,
     rank_corr(rx, ry) AS xy, rank_corr(rx, rz) AS xz, rank_corr(ry, rz) AS yz,
     rank_corr(rx, rw) AS xw, rank_corr(ry, rw) AS yw, rank_corr(rz, rw) AS zw
   FROM ranks GROUP BY ALL
 ),
 per_class AS (
-  SELECT position, space, quantity, count(*) AS n, rank_corr(cx, cy) AS xy
-  FROM ranks GROUP BY position, space, quantity, class
-  HAVING count(*) > 3
+  SELECT position, s, quantity, count(*) AS n, rank_corr(cx, cy) AS xy
+  FROM ranks GROUP BY position, s, quantity, c HAVING count(*) > 3
 ),
 within AS (
-  SELECT position, space, quantity, sum(n * xy) / sum(n) AS within_class
-  FROM per_class WHERE xy IS NOT NULL GROUP BY ALL
+  SELECT position, s, quantity, sum(n * xy) / sum(n) AS within_class FROM per_class WHERE xy IS NOT NULL GROUP BY ALL
 )
 SELECT
-  run_label, nullif(space, '') AS space, quantity, n,
+  run_label, space, quantity, n,
   xy                                                    AS rho,
   spearman_low(xy, n)                                   AS low,
   spearman_high(xy, n)                                  AS high,
@@ -64,6 +92,6 @@ SELECT
   partial_corr(xy, xw, yw)                              AS given_displacement,
   partial_corr(partial_corr(xy, xz, yz), partial_corr(xw, xz, zw), partial_corr(yw, yz, zw)) AS given_both,
   within_class
-FROM overall LEFT JOIN within USING (position, space, quantity)
-WHERE xy IS NOT NULL
-ORDER BY position, space, quantity;
+FROM overall JOIN study_runs USING (position) LEFT JOIN within USING (position, s, quantity) LEFT JOIN spaces USING (s)
+WHERE study = $study AND xy IS NOT NULL
+ORDER BY position, space NULLS FIRST, quantity;

@@ -6,5 +6,4 @@ SELECT
   run,         -- the run's id
   experiment,  -- the experiment it belongs to
   label AS run_label  -- its name in this study
-FROM memberships
-WHERE run IN (SELECT run FROM manifests);
+FROM memberships;
