@@ -8,16 +8,17 @@
 -- column late_share: share of the energy that is late; NULL where nothing moves
 -- column rho_early, rho_late: Spearman's ρ with memorized; NULL where all samples agree
 WITH ranks AS (
-  SELECT position, run_label, kpe, kpe_early, kpe_late, memorized::INT AS memorized,
+  SELECT position, kpe, kpe_early, kpe_late, memorized::INT AS memorized,
     average_rank(kpe_early, position) AS re, average_rank(kpe_late, position) AS rl
   FROM samples JOIN study_runs USING (run) WHERE study_runs.study = $study
+),
+told AS (
+  SELECT
+    position, count(*) AS n, avg(kpe) AS kpe, avg(kpe_early) AS kpe_early, avg(kpe_late) AS kpe_late,
+    rank_corr(re, memorized)                            AS rho_early,  -- of two values, ranks are as good as themselves
+    rank_corr(rl, memorized)                            AS rho_late
+  FROM ranks GROUP BY position
 )
-SELECT
-  any_value(run_label) AS run_label, count(*) AS n,
-  avg(kpe_early)                                        AS kpe_early,
-  avg(kpe_late)                                         AS kpe_late,
-  avg(kpe_late) / nullif(avg(kpe), 0)                   AS late_share,
-  rank_corr(re, memorized)                              AS rho_early,  -- of two values, ranks are as good as themselves
-  rank_corr(rl, memorized)                              AS rho_late
-FROM ranks GROUP BY position
+SELECT run_label, n, kpe_early, kpe_late, kpe_late / nullif(kpe, 0) AS late_share, rho_early, rho_late
+FROM told JOIN study_runs USING (position) WHERE study = $study
 ORDER BY position;

@@ -18,21 +18,17 @@ WITH sorting AS (
   SELECT run, sample, class, memorized, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value FROM samples
 ),
 grouped AS (
-  SELECT m.position, m.run_label, run, sample,
+  SELECT m.position, run, sample,
     CASE $grouping WHEN 'class' THEN class WHEN 'memorized' THEN memorized::BIGINT
       ELSE quantile_bin(by_value, $quantiles, m.position) END AS grp
   FROM sorting JOIN study_runs m USING (run)
   WHERE m.study = $study
+),
+told AS (
+  SELECT position, grp, step, any_value(t) AS t, count(*) AS n, avg(eta * eta * power) AS power,
+    quantile_cont(eta * eta * power, [0.1, 0.9]) AS ends, avg(cumulative_kpe) AS cumulative_kpe
+  FROM steps JOIN grouped USING (run, sample) WHERE grp IS NOT NULL GROUP BY position, grp, step
 )
-SELECT
-  run_label, grp, step,
-  any_value(t)                                          AS t,
-  count(*)                                              AS n,
-  avg(eta * eta * power)                                AS power,
-  quantile_cont(eta * eta * power, [0.1, 0.9])[1]       AS power_low,
-  quantile_cont(eta * eta * power, [0.1, 0.9])[2]       AS power_high,
-  avg(cumulative_kpe)                                   AS cumulative_kpe
-FROM steps JOIN grouped USING (run, sample)
-WHERE grp IS NOT NULL
-GROUP BY position, run_label, grp, step
+SELECT run_label, grp, step, t, n, power, ends[1] AS power_low, ends[2] AS power_high, cumulative_kpe
+FROM told JOIN study_runs USING (position) WHERE study = $study
 ORDER BY position, grp, step;

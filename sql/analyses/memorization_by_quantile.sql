@@ -14,17 +14,17 @@ WITH sorting AS (
   SELECT run, memorized, COLUMNS(lambda c: c = $by)::DOUBLE AS by_value FROM samples
 ),
 binned AS (
-  SELECT m.position, m.run_label, memorized, by_value, quantile_bin(by_value, $quantiles, m.position) AS quantile
+  SELECT m.position, memorized, by_value, quantile_bin(by_value, $quantiles, m.position) AS quantile
   FROM sorting JOIN study_runs m USING (run)
   WHERE m.study = $study AND is_number(by_value)
+),
+told AS (
+  SELECT position, quantile, count(*) AS n, avg(by_value) AS by_mean, avg(memorized::INT) AS f_mem
+  FROM binned GROUP BY position, quantile
 )
 SELECT
-  run_label, quantile,
-  count(*)                                              AS n,
-  avg(by_value)                                         AS by_mean,
-  avg(memorized::INT)                                   AS f_mem,
-  wilson_low(avg(memorized::INT), count(*))             AS low,
-  wilson_high(avg(memorized::INT), count(*))            AS high
-FROM binned
-GROUP BY position, run_label, quantile
+  run_label, quantile, n, by_mean, f_mem,
+  wilson_low(f_mem, n)                                  AS low,
+  wilson_high(f_mem, n)                                 AS high
+FROM told JOIN study_runs USING (position) WHERE study = $study
 ORDER BY position, quantile;

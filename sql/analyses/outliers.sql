@@ -18,17 +18,18 @@ WITH chosen AS (
   SELECT run, sample, COLUMNS(lambda c: c = $column)::DOUBLE AS value FROM samples
 ),
 medians AS (
-  SELECT m.position, m.run_label, run, median(value) AS middle, mad(value) AS away
+  SELECT run, median(value) AS middle, mad(value) AS away
   FROM chosen JOIN study_runs m USING (run)
-  WHERE m.study = $study AND is_number(value) GROUP BY ALL
+  WHERE m.study = $study AND is_number(value) GROUP BY run
 ),
 furthest AS (
-  SELECT run, any_value(position) AS position, any_value(run_label) AS run_label,
+  SELECT run,
     unnest(max_by({sample: sample, value: value, robust_z: (value - middle) / nullif(1.4826 * away, 0)},
       (abs(value - middle), -sample), $top), max_depth := 2)
   FROM chosen JOIN medians USING (run)
   WHERE is_number(value) GROUP BY run
 )
-SELECT f.run_label, f.sample, f.value, f.robust_z, s.kpe, s.peak_power, s.peak_t, s.straightness, s.d1, s.memorized
-FROM furthest f JOIN samples s USING (run, sample)
-ORDER BY f.position, abs(f.robust_z) DESC, f.sample;
+SELECT m.run_label, f.sample, f.value, f.robust_z, s.kpe, s.peak_power, s.peak_t, s.straightness, s.d1, s.memorized
+FROM furthest f JOIN samples s USING (run, sample) JOIN study_runs m USING (run)
+WHERE m.study = $study
+ORDER BY m.position, abs(f.robust_z) DESC, f.sample;

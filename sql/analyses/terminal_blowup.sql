@@ -14,12 +14,12 @@
 -- column rho_d1: Spearman's ρ of a sample's late share and its distance to the nearest training point
 -- column rho_memorized: the same with memorized; NULL where all samples agree
 WITH late AS (
-  SELECT m.position, m.run_label, any_value(run) AS run, sample,
+  SELECT m.position, any_value(run) AS run, sample,
     sum(energy) AS energy, coalesce(sum(energy) FILTER (t >= $after), 0) AS late_energy,
     sum(dt) AS duration, coalesce(sum(dt) FILTER (t >= $after), 0) AS late_duration,
     arg_max(eta * eta * power, step) AS last_power, avg(eta * eta * power) FILTER (t < $after) AS early_power
   FROM steps JOIN study_runs m USING (run) WHERE m.study = $study
-  GROUP BY m.position, m.run_label, sample
+  GROUP BY m.position, sample
 ),
 ranked AS (
   SELECT late.*, last_power / nullif(early_power, 0) AS rise,
@@ -37,6 +37,6 @@ SELECT
   avg((rise > 2)::INT)                                  AS steep,
   rank_corr(r_late, r_d1)                               AS rho_d1,
   rank_corr(r_late, memorized)                          AS rho_memorized
-FROM ranked
+FROM ranked JOIN study_runs USING (position) WHERE study = $study
 GROUP BY position, run_label
 ORDER BY position;

@@ -47,15 +47,21 @@ spaces AS (
   SELECT row_number() OVER ()::INTEGER AS s, space, count(*) OVER ()::INTEGER AS n_spaces
   FROM (SELECT DISTINCT space FROM has)
 ),
-readings AS (
-  SELECT position, s, sample, n_spaces, score, margin
-  FROM semantics JOIN spaces USING (space) JOIN study_runs USING (run) WHERE study = $study
+names AS (
+  SELECT run, position, space, s, n_spaces FROM has JOIN spaces USING (space) JOIN study_runs USING (run) WHERE study = $study
+),
+readings AS MATERIALIZED (  -- a whole number is joined on, and carried along, in half the time of a run's id
+  SELECT position, s, sample, n_spaces, score, margin FROM semantics JOIN names USING (run, space)
+),
+scores AS (
+  SELECT position, s, c, n_spaces, rx, rz, rw, cx, margin,
+    average_rank(score, position * n_spaces + s) AS score, average_rank(score, c * n_spaces + s) AS score_within
+  FROM energies JOIN readings USING (position, sample)
 ),
 strengths AS (
-  SELECT position, s, c, rx, rz, rw, cx,
-    average_rank(score, position * n_spaces + s) AS score, average_rank(score, c * n_spaces + s) AS score_within,
+  SELECT position, s, c, rx, rz, rw, cx, score, score_within,
     average_rank(margin, position * n_spaces + s) AS margin, average_rank(margin, c * n_spaces + s) AS margin_within
-  FROM energies JOIN readings USING (position, sample)
+  FROM scores
 ),
 ranks AS (
   SELECT position, 0 AS s, 'memorized' AS quantity, c, rx, rz, rw, cx,
