@@ -13,11 +13,11 @@ from rich.table import Table
 
 from flows.commands.render import console, human_bytes
 from kpe_core.errors import UserError
-from kpe_core.stages.copy import copy_runs, require_whole, to_send
+from kpe_core.stages.copy import copy_runs, faults, require_whole, to_send
 from kpe_core.stages.garbage import PAGES, Garbage, collect, garbage
 from kpe_core.stages.holding import have_alone, running_studies, share
 from kpe_core.stages.remove import chosen, remove_runs
-from kpe_core.stages.verify import damages, find_run
+from kpe_core.stages.verify import find_run
 from kpe_core.store.store import Store
 from tasks.quality.docs import publish_index
 
@@ -55,8 +55,7 @@ def copy_to(from_url: str, to_url: str | None, prefixes: list[str], study: str |
         f"{_count(run_ids, 'run')} to {target.url}: {copied.sent:,} objects sent ({human_bytes(copied.bytes)}), "
         f"{copied.there:,} were there"
     )
-    visible = [run_id for run_id in run_ids if target.exists(f"runs/{run_id}/manifest.json")]
-    found = [sentence for run_id in visible for sentence in damages(target, run_id)]
+    found = [sentence for run_id in run_ids for sentence in faults(target, run_id)]
     for sentence in found:
         print(f"  {sentence}")
     print(f"verified: {len(found)} problems; `kpe rm` the run there and copy again" if found else "verified: whole")

@@ -22,6 +22,7 @@ from kpe_core.study.runs import Run
 
 AT_ONCE = 8
 """Objects on their way at a time: requests to an object store mostly wait."""
+FIRST = "/run.json"
 WORDS = ("manifest.json", "quarantine.json")
 """A run's last ones."""
 COMMITS = {"weights": "card.json", "features": "plan.json", "trajectories": "plan.json"}
@@ -57,10 +58,15 @@ def require_whole(source: Store, run_ids: Sequence[str]) -> None:
     for run_id in run_ids:
         if not any(source.exists(f"runs/{run_id}/{word}") for word in WORDS):
             raise UserError(f"run {run_id} is not finished in {source.url}; `kpe run` its study first, or leave it out")
-        visible = source.exists(f"runs/{run_id}/manifest.json")
-        if damage := list((damages if visible else material_damages)(source, run_id)):
+        if damage := faults(source, run_id):
             more = f" (and {len(damage) - 3} more)" if len(damage) > 3 else ""
             raise StoreDamaged(f"run {run_id} in {source.url} is not copied: {'; '.join(damage[:3])}{more}")
+
+
+def faults(store: Store, run_id: str) -> list[str]:
+    """What is not as it was written; of a run in quarantine, whose tables nobody vouches for, without these."""
+    visible = store.exists(f"runs/{run_id}/manifest.json")
+    return list((damages if visible else material_damages)(store, run_id))
 
 
 def copy_runs(
@@ -113,7 +119,7 @@ class _Copy:
         there = {folder for folder in materials if self._is_there(folder)}
         known = {*self.target.list("runs"), *self.run_ids}
         coming = [run_id for run_id in self.run_ids if run_id not in self.finished]
-        self._send([o for i in coming for o in self._objects(f"runs/{i}") if o.path.endswith("/run.json")])
+        self._send([o for i in coming for o in self._objects(f"runs/{i}") if o.path.endswith(FIRST)])
         for folder in materials:
             if folder in there:
                 self._pass_over(folder)
@@ -123,7 +129,7 @@ class _Copy:
             self._pass_over(f"runs/{run_id}")
         for run_id in coming:
             self._drop_others(f"runs/{run_id}")
-            self._send([o for o in self._objects(f"runs/{run_id}") if not o.path.endswith(WORDS)])
+            self._send([o for o in self._objects(f"runs/{run_id}") if not o.path.endswith((*WORDS, FIRST))])
         for run_id in self.run_ids:
             self._send(self._absent(o for path in self._comparisons(run_id, known) for o in self._objects(path)))
             self._send(self._absent(self._objects(f"{PAGES}/{run_id}")))

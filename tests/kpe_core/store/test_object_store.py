@@ -1,7 +1,5 @@
 """The same study on an S3 endpoint (moto) and on disk: the same numbers, by the same code."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from kpe_core.catalog.catalog import Catalog
@@ -11,24 +9,6 @@ from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tests.conftest import run_serially
 from tests.same import assert_same_numbers
-
-server = pytest.importorskip("moto.server")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    endpoint = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    endpoint.start()
-    host, port = endpoint.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "not-a-real-key")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="kpe-test")
-    yield "s3://kpe-test/store"
-    endpoint.stop()
 
 
 def test_same_numbers_as_on_disk(bucket: str, tiny: Study, tiny_store: Store) -> None:
