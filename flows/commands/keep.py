@@ -19,7 +19,7 @@ from kpe_core.stages.holding import have_alone, running_studies, share
 from kpe_core.stages.remove import chosen, remove_runs
 from kpe_core.stages.verify import find_run
 from kpe_core.store.store import Store
-from tasks.quality.docs import publish_index
+from tasks.quality.docs import FOLDER, publish_index
 
 SECONDS = {"m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -106,10 +106,13 @@ def collect_in(store_url: str, delete: bool, older_than: str) -> None:
     due = [each for each in found if each.is_due(age, now)]
     young = [each for each in found if not each.is_due(age, now)]
     _show(due)
-    total = human_bytes(sum(each.size for each in due))
-    print(f"{total} that nothing refers to; --delete deletes it" if due else "everything is referred to")
+    if due:
+        print(f"{human_bytes(sum(each.size for each in due))} that nothing refers to; --delete deletes it")
     if young:
-        print(f"and {human_bytes(sum(each.size for each in young))} in {len(young)} places, too young (--older-than)")
+        size = human_bytes(sum(each.size for each in young))
+        print(f"{size} more may still be being written: too young to be deleted ({older_than}, see --older-than)")
+    if not found:
+        print("everything is referred to")
     if running := running_studies(store):
         print(f"study {', '.join(running)} is being run, and may yet refer to some of it")
 
@@ -147,9 +150,11 @@ def _runs_of(store: Store, study: str) -> list[str]:
 
 
 def _publish(store: Store) -> None:
-    """The quality gate's index again, where there are pages."""
+    """The quality gate's index again; none where no page is left."""
     if store.list(PAGES):
         publish_index(store)
+    else:
+        store.remove(f"{FOLDER}/index.html")
 
 
 def _seconds(age: str) -> float:
