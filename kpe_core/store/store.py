@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 PARTIAL = ".partial"
 """How temporary names end, this module's and Zarr's own."""
 COPY_BYTES = 8 * 2**20
-"""Held in memory of one object while it is copied or compared."""
+"""Of one object's piece, while it is copied or compared; few of them are in memory at a time."""
+_IN_PARTS = {"chunksize": COPY_BYTES, "max_concurrency": 2}
 
 
 @dataclass(frozen=True)
@@ -176,13 +177,13 @@ class Store:
                 with source.fs.open(theirs, "rb", block_size=COPY_BYTES) as piece, _whole(ours) as f:
                     shutil.copyfileobj(piece, f, COPY_BYTES)
             elif source.is_local:
-                self.fs.put_file(theirs, ours)
+                self.fs.put_file(theirs, ours, **_IN_PARTS)
             elif source.fs is self.fs:  # the same server, which copies by itself
                 self.fs.cp_file(theirs, ours)
             else:
                 with tempfile.NamedTemporaryFile() as between:
                     source.fs.get_file(theirs, between.name)
-                    self.fs.put_file(between.name, ours)
+                    self.fs.put_file(between.name, ours, **_IN_PARTS)
         except FileNotFoundError:
             raise StoreDamaged(f"{theirs} is missing") from None
 
