@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flows import exits
+from flows import exits, housekeeping
+from flows.options import StoreUrl
 from kpe_core.errors import StoreDamaged, UserError
 
 app = typer.Typer(
@@ -27,13 +28,14 @@ app.add_typer(docs)
 quality = typer.Typer(name="quality", help="Runs in quarantine: list them, show their checks, accept one for a reason.")
 app.add_typer(quality)
 
+app.add_typer(housekeeping.app)
+
 AnalysisName = Annotated[str, typer.Argument(help="as `kpe analyses` lists it")]
 AnswerFormat = Annotated[
     str | None, typer.Option("--format", help="table, csv, json, parquet or markdown; default: by --output, or table")
 ]
 AnswerFile = Annotated[Path | None, typer.Option("--output", help="write the answer to this file")]
 StudyName = Annotated[str, typer.Argument(help="a study file, or the name of one in deployments/studies/")]
-StoreUrl = Annotated[str, typer.Option("--store", envvar="KPE_STORE", help="folder or s3:// prefix")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="override a value: a.b=c; lists by number, name or *")
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from flows.cluster import Cluster
 from kpe_core.errors import UserError
+from kpe_core.stages.holding import STUDY, share
 from kpe_core.stages.requirements import require_all_possible
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
@@ -20,12 +21,12 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
     ------
     UserError
         when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be
-        used, or another run holds it.
+        used, another run holds it, or something is being removed from it.
     """
     require_all_possible(study)
     require_valid(study.quality)
     store = Store.create_or_open(store_url)
-    with store.lock(f"study-{study.name}", wait=False) as free:
+    with share(store), store.lock(f"{STUDY}{study.name}", wait=False) as free:
         if not free:
             raise UserError(
                 f"another `kpe run` of study {study.name!r} is writing to {store.url}; "

@@ -1,5 +1,6 @@
 """Shared parts: the property tests' examples, a tiny study, a store it was run into, a Prefect server for the session."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,3 +100,28 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with start(tmp_path_factory.mktemp("prefect")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """One S3 server (moto) for all tests that need one."""
+    server = pytest.importorskip("moto.server")
+    endpoint = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    endpoint.start()
+    host, port = endpoint.get_host_and_port()
+    yield f"http://{host}:{port}"
+    endpoint.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place for a store on it, empty."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "not-a-real-key")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    import boto3
+
+    name = f"kpe-test-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=name)
+    return f"s3://{name}/store"

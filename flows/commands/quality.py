@@ -7,6 +7,7 @@ import pyarrow as pa
 from flows.commands.render import show
 from kpe_core.errors import UserError
 from kpe_core.stages.accept import accept, quarantined
+from kpe_core.stages.holding import share
 from kpe_core.stages.manifest import is_finalised, registered
 from kpe_core.stages.tabulate import table_path
 from kpe_core.stages.verify import find_run
@@ -62,8 +63,9 @@ def accept_run(store_url: str, prefix: str, reason: str) -> None:
     store = Store.create_or_open(store_url)
     run = registered(store, find_run(store, prefix))
     before = is_finalised(store, run)
-    record = accept(store, run.run_id, reason, _user())
-    publish_index(store)
+    with share(store):
+        record = accept(store, run.run_id, reason, _user())
+        publish_index(store)
     which = "was accepted before, which stands: " if before else "is visible, accepted "
     print(f"run {run.label} ({run.run_id}) {which}by {record['by']} at {record['at'][:16]} UTC:")
     print(f"  {record['reason']}")

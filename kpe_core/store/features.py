@@ -52,19 +52,38 @@ class FeatureSet:
         start = part * plan["rows_at_once"]
         return start, min(plan["n_train"] + plan["n_held_out"], start + plan["rows_at_once"])
 
+    def n_parts(self) -> int:
+        plan = self.plan()
+        return math.ceil((plan["n_train"] + plan["n_held_out"]) / plan["rows_at_once"])
+
     def missing(self) -> list[int]:
         """Parts without a marker."""
-        plan = self.plan()
-        n_parts = math.ceil((plan["n_train"] + plan["n_held_out"]) / plan["rows_at_once"])
         done = {int(name.removesuffix(".json")) for name in self.store.list(f"{self.folder}/parts")}
-        return sorted(set(range(n_parts)) - done)
+        return sorted(set(range(self.n_parts())) - done)
 
     def write(self, part: int, features: NDArray[np.float32]) -> None:
         """Store a part's features (rows, dim) and, last, its marker."""
         start, stop = self.rows(part)
         self._array("r+")[start:stop] = features
-        digest = hashlib.sha256(np.ascontiguousarray(features).tobytes()).hexdigest()
-        self.store.write_json(f"{self.folder}/parts/{part:05d}.json", {"rows": [start, stop], "sha256": digest})
+        self.store.write_json(self._marker(part), {"rows": [start, stop], "sha256": _sha256(features)})
+
+    def is_as_written(self, part: int) -> bool:
+        """Whether a part's features are those its marker names.
+
+        Raises
+        ------
+        StoreDamaged
+            when they cannot be decoded.
+        """
+        start, stop = self.rows(part)
+        try:
+            found = np.asarray(self._array("r")[start:stop], dtype=np.float32)
+        except Exception as error:
+            raise StoreDamaged(f"{self.folder}/data.zarr, points ({start}, {stop}): {error}") from None
+        return bool(_sha256(found) == self.store.read_json(self._marker(part))["sha256"])
+
+    def _marker(self, part: int) -> str:
+        return f"{self.folder}/parts/{part:05d}.json"
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -92,3 +111,7 @@ class FeatureSet:
     def _array(self, mode: str) -> Any:
         where = self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r")
         return zarr.open_group(where, mode=mode)["features"]  # type: ignore[arg-type]
+
+
+def _sha256(features: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(features).tobytes()).hexdigest()

@@ -17,9 +17,14 @@ import contextlib
 import io
 import json
 import os
+import shutil
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
 import pyarrow as pa
@@ -31,6 +36,22 @@ from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
+
+
+PARTIAL = ".partial"
+"""How temporary names end, this module's and Zarr's own."""
+COPY_BYTES = 8 * 2**20
+"""Of one object's piece, while it is copied or compared; few of them are in memory at a time."""
+_IN_PARTS = {"chunksize": COPY_BYTES, "max_concurrency": 2}
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a store: its path there, its size in bytes, when it was written (seconds since 1970)."""
+
+    path: str
+    size: int
+    modified: float
 
 
 class Store:
@@ -110,7 +131,20 @@ class Store:
         except FileNotFoundError:
             return []
         names = sorted(e.rstrip("/").rsplit("/", 1)[-1] for e in entries)
-        return [n for n in names if not n.endswith(".partial")]
+        return [n for n in names if not n.endswith(PARTIAL)]
+
+    def objects(self, folder: str) -> tuple[StoredObject, ...]:
+        """Every object below ``folder``, temporary ones too, sorted by path; none where it does not exist."""
+        self.fs.invalidate_cache()
+        try:
+            found = self.fs.find(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return ()
+        start = len(self.path(""))
+        return tuple(
+            StoredObject(name[start:], int(info.get("size") or 0), _modified(info))
+            for name, info in sorted(found.items())
+        )
 
     def read(self, path: str) -> bytes:
         try:
@@ -125,17 +159,44 @@ class Store:
             self.fs.pipe_file(target, data)
             return
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        partial = f"{target}.{uuid.uuid4().hex}.partial"
+        with _whole(target) as f:
+            f.write(data)
+
+    def receive(self, source: "Store", path: str) -> None:
+        """Copy one object from another store to the same path here, whole or not at all, a piece at a time.
+
+        Raises
+        ------
+        StoreDamaged
+            when it is not there.
+        """
+        theirs, ours = source.path(path), self.path(path)
         try:
-            with open(partial, "wb") as f:
-                f.write(data)
-                f.flush()
-                os.fsync(f.fileno())
-            os.replace(partial, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-            raise
+            if self.is_local:
+                os.makedirs(os.path.dirname(ours), exist_ok=True)
+                with source.fs.open(theirs, "rb", block_size=COPY_BYTES) as piece, _whole(ours) as f:
+                    shutil.copyfileobj(piece, f, COPY_BYTES)
+            elif source.is_local:
+                self.fs.put_file(theirs, ours, **_IN_PARTS)
+            elif source.fs is self.fs:  # the same server, which copies by itself
+                self.fs.cp_file(theirs, ours)
+            else:
+                with tempfile.NamedTemporaryFile() as between:
+                    source.fs.get_file(theirs, between.name)
+                    self.fs.put_file(between.name, ours, **_IN_PARTS)
+        except FileNotFoundError:
+            raise StoreDamaged(f"{theirs} is missing") from None
+
+    def holds_same(self, source: "Store", path: str) -> bool:
+        """Whether the object of that path has the same bytes in both stores; a piece at a time."""
+        with (
+            source.fs.open(source.path(path), "rb", block_size=COPY_BYTES) as theirs,
+            self.fs.open(self.path(path), "rb", block_size=COPY_BYTES) as ours,
+        ):
+            while piece := theirs.read(COPY_BYTES):
+                if piece != ours.read(len(piece)):
+                    return False
+            return not ours.read(1)
 
     def remove(self, path: str) -> None:
         """Remove an object or a folder; nothing happens where there is none."""
@@ -177,11 +238,12 @@ class Store:
     # -- one at a time -------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def lock(self, name: str, wait: bool) -> Iterator[bool]:
+    def lock(self, name: str, wait: bool, shared: bool = False) -> Iterator[bool]:
         """Hold the named lock; yields False when another process holds it and ``wait`` is false.
 
-        The operating system drops it with the process, however that ends. Object stores have no such lock: there, whole
-        objects with equal content make a second writer wasteful but harmless.
+        ``shared``: others may share it meanwhile, and nobody hold it alone. The operating system drops it with the
+        process, however that ends. Object stores have no such lock: there, whole objects with equal content make a
+        second writer wasteful but harmless.
         """
         if not self.is_local:
             yield True
@@ -189,10 +251,34 @@ class Store:
         import fcntl
 
         os.makedirs(self.path("locks"), exist_ok=True)
-        with open(self.path("locks", f"{name}.lock"), "w") as f:
+        with open(self.path("locks", f"{name}.lock"), "w+") as f:
             try:
-                fcntl.flock(f, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(f, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
             except BlockingIOError:
                 yield False
                 return
             yield True
+
+
+@contextlib.contextmanager
+def _whole(target: str) -> Iterator[IO[bytes]]:
+    """A file that takes its name once all of it is on the disk; none is left when the block fails."""
+    partial = f"{target}.{uuid.uuid4().hex}{PARTIAL}"
+    try:
+        with open(partial, "wb") as f:
+            yield f
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(partial, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def _modified(info: dict[str, Any]) -> float:
+    """When an object was written, by whatever name its file system tells; now where it does not, which is never old."""
+    for name in ("mtime", "LastModified", "updated", "last_modified", "created"):
+        if (told := info.get(name)) is not None:
+            return float(told.timestamp() if isinstance(told, datetime) else told)
+    return time.time()

@@ -193,6 +193,28 @@ def test_an_expectation_that_cannot_be_checked_is_refused_before_anything_runs(
     assert not (tmp_path / "s").exists()
 
 
+def test_copying_and_removing(mistake: Kpe, tiny_store: Store, tiny_runs: list[Run], tmp_path: Path) -> None:
+    here, there = ("--from", tiny_store.url), ("--to", str(tmp_path / "there"))
+    run = tiny_runs[0].run_id
+    assert "no run 'zz'" in mistake("cp", "zz", *here, *there)
+    assert "say where to copy to: --to DEST" in mistake("cp", run, *here)
+    assert "or --study NAME, and not both" in mistake("cp", *here, *there)
+    assert "or --study NAME, and not both" in mistake("cp", run, "--study", "tiny", *here, *there)
+    assert "holds no study 'tyni'; it has tiny" in mistake("cp", "--study", "tyni", *here, *there)
+    assert "are the same store" in mistake(
+        "cp", run, *here, "--to", f"{tiny_store.url}/../{Path(tiny_store.root).name}/"
+    )
+    assert "no store at" in mistake("cp", run, "--from", str(tmp_path / "nothing"), *there)
+    assert not (tmp_path / "there").exists()
+    assert "cannot write to the store" in mistake("cp", run, *here, "--to", "/proc/kpe-store")
+    assert "no run 'zz'" in mistake("rm", "zz", "--store", tiny_store.url)
+    assert "no store at" in mistake("rm", run, "--store", str(tmp_path / "nothing"))
+    assert "is compared with run" in mistake("rm", tiny_runs[1].run_id, "--store", tiny_store.url)
+    assert "no store at" in mistake("gc", "--store", str(tmp_path / "nothing"))
+    assert "write a number and a unit" in mistake("gc", "--store", tiny_store.url, "--older-than", "yesterday")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_unknown_analysis(mistake: Kpe, tiny_store: Store) -> None:
     args = ("--study", "tiny", "--store", tiny_store.url)
     assert "did you mean 'memorization'" in mistake("analyses", "run", "memorisation", *args)

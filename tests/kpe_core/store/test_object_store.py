@@ -1,34 +1,17 @@
 """The same study on an S3 endpoint (moto) and on disk: the same numbers, by the same code."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.errors import UserError
+from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.stages.verify import damages
-from kpe_core.store.store import Store
+from kpe_core.store.store import COPY_BYTES, Store
 from kpe_core.study.specs import Study
 from tests.conftest import run_serially
 from tests.same import assert_same_numbers
-
-server = pytest.importorskip("moto.server")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    endpoint = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    endpoint.start()
-    host, port = endpoint.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "not-a-real-key")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="kpe-test")
-    yield "s3://kpe-test/store"
-    endpoint.stop()
 
 
 def test_same_numbers_as_on_disk(bucket: str, tiny: Study, tiny_store: Store) -> None:
@@ -50,3 +33,21 @@ def test_same_numbers_as_on_disk(bucket: str, tiny: Study, tiny_store: Store) ->
     assert [list(damages(store, run_id)) for run_id in store.list("runs")] == [[], [], []]
     attributes = str(dict(store.read_json(f"trajectories/{store.list('trajectories')[0]}/plan.json")))
     assert "not-a-real-key" not in attributes
+
+
+def test_objects_of_many_pieces_arrive_whole(bucket: str, tmp_path: Path) -> None:
+    """Larger than what is sent in one request, to and from the object store, and compared piece by piece."""
+    here, remote = Store(str(tmp_path / "here")), Store(bucket)
+    back, beside = Store(str(tmp_path / "back")), Store(f"{bucket}-2")
+    data = np.random.default_rng(0).bytes(3 * COPY_BYTES + 12345)
+    here.write("large/object.bin", data)
+    for target, source in ((remote, here), (beside, remote), (back, beside)):
+        target.receive(source, "large/object.bin")
+        assert target.read("large/object.bin") == data
+        assert target.holds_same(source, "large/object.bin")
+    back.write("large/object.bin", data[:-1] + bytes([data[-1] ^ 1]))
+    assert not back.holds_same(remote, "large/object.bin")
+    assert [(o.path, o.size) for o in remote.objects("large")] == [("large/object.bin", len(data))]
+    for target, source in ((remote, here), (back, remote)):
+        with pytest.raises(StoreDamaged, match=r"absent\.bin is missing"):
+            target.receive(source, "absent.bin")

@@ -76,3 +76,13 @@ def test_locks_exclude_and_let_go(tmp_path: Path) -> None:
             assert other
     with store.lock("study", wait=False) as again:
         assert again
+
+
+def test_shared_locks_exclude_only_who_wants_it_alone(tmp_path: Path) -> None:
+    store = Store.create_or_open(str(tmp_path))
+    with store.lock("store", wait=False, shared=True), store.lock("store", wait=False, shared=True) as second:
+        assert second
+        with store.lock("store", wait=False) as alone:
+            assert not alone
+    with store.lock("store", wait=False) as alone, store.lock("store", wait=False, shared=True) as shared:
+        assert (alone, shared) == (True, False)
