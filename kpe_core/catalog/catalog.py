@@ -27,12 +27,12 @@ from kpe_core.catalog.trajectory import LONG, WIDE, TrajectoryDataset
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import canonical_json
 from kpe_core.stages.manifest import manifests
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
+from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
 from kpe_core.store.store import Store
 
 VIEWS = (
     "runs", "study_runs", "samples", "densities", "semantics", "steps", "features", "scores", "theory", "checks",
-    "comparisons", "trajectory", "states",
+    "comparisons", "trials", "trajectory", "states",
 )  # fmt: skip
 """In the order of their dependence."""
 
@@ -177,8 +177,8 @@ class Catalog:
         for name, columns in RUN_TABLES.items():
             paths = [f"runs/{m['run_id']}/tables/{name}.parquet" for m in found if name in m["tables"]]
             self._con.register(f"parquet_{name}", self._dataset(paths, columns))
-        comparisons = [f"comparisons/{n}" for n in self.store.list("comparisons")]
-        self._con.register("parquet_comparisons", self._dataset(comparisons, COMPARISONS))
+        for name, paths in store_tables(self.store).items():
+            self._con.register(f"parquet_{name}", self._dataset(paths, STORE_TABLES[name]))
         states = [
             StoredStates(self.store, m["run_id"], m["trajectories"], self._meter)
             for m in found
@@ -198,6 +198,13 @@ class Catalog:
             raise StoreDamaged(
                 f"{error} is missing, though its run is finished; `kpe verify` says what else is"
             ) from None
+
+
+def store_tables(store: Store) -> dict[str, list[str]]:
+    """Paths of the files that each of the store's own tables is made of."""
+    comparisons = [f"comparisons/{name}" for name in store.list("comparisons")]
+    trials = [f"tunings/{tuning}/trials.parquet" for tuning in store.list("tunings")]
+    return {"comparisons": comparisons, "trials": [path for path in trials if store.exists(path)]}
 
 
 def memberships(store: Store) -> pa.Table:

@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from kpe_core.catalog.catalog import VIEWS, memberships
+from kpe_core.catalog.catalog import VIEWS, memberships, store_tables
 from kpe_core.catalog.described import SQL, comments
 from kpe_core.errors import UserError
 from kpe_core.identity import FORMAT_VERSION, canonical_json
 from kpe_core.stages.manifest import manifests
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
+from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
 from kpe_core.store.store import Store
 
 LAZY = ("trajectory", "states")
@@ -72,7 +72,8 @@ def _fill(con: duckdb.DuckDBPyConnection, store: Store) -> int:
     for name, schema in RUN_TABLES.items():
         paths = [f"runs/{m['run_id']}/tables/{name}.parquet" for m in found if name in m["tables"]]
         _view(con, store, f"parquet_{name}", paths, schema)
-    _view(con, store, "parquet_comparisons", [f"comparisons/{n}" for n in store.list("comparisons")], COMPARISONS)
+    for name, paths in store_tables(store).items():
+        _view(con, store, f"parquet_{name}", paths, STORE_TABLES[name])
     views = [view for view in VIEWS if view not in LAZY]
     for script in ("macros.sql", *(f"views/{view}.sql" for view in views)):
         con.execute((SQL / script).read_text(encoding="utf-8"))
