@@ -36,7 +36,7 @@ def shaping_of(point: Point) -> ShapingSpec:
     rate = _rounded(point.rate)
     launches, lands = point.launch != NONE, point.landing != NONE
     beta0 = point.slowdown / (math.expm1(rate) if point.landing == "exponential" else 1.0)
-    said = {"tau": _rounded(point.tau), "rate": rate}
+    said: dict[str, float | str] = {"tau": _rounded(point.tau), "rate": rate}
     if launches:
         said |= {"alpha0": _rounded(point.alpha0), "launch": point.launch}
     if lands:

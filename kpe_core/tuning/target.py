@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kpe_core.errors import UserError
 from kpe_core.measure.manifolds import DENSITY_NEIGHBOURS
 from kpe_core.study.runs import Cell, cells
-from kpe_core.study.specs import Experiment, ExpectationSpec, NetworkField, SamplingSpec, ShapingSpec, Study, TuneSpec
+from kpe_core.study.specs import ExpectationSpec, Experiment, NetworkField, SamplingSpec, ShapingSpec, Study, TuneSpec
 
 SUFFIX = "-tune"
 LONGEST_NAME = 64
