@@ -45,7 +45,7 @@ def sentences(rows: list[Row]) -> list[str]:
     front = [row for row in rows if row["on_front"]]
     searched = [row for row in front if row["origin"] == "search"]
     said = [
-        f"{len(front)} shapings are on the front of F_mem and the Fréchet distance in {plain['space']} "
+        f"On the front of F_mem and the Fréchet distance in {plain['space']} "
         f"({plain['n_samples']} samples a run, 95 % intervals, differences paired on the same noise): "
         f"{joined([_name(row) for row in front])}."
     ]
