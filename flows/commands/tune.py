@@ -15,7 +15,7 @@ from flows.progress import terminal_progress
 from flows.server import prefect_server, ui_url
 from kpe_core.catalog.analyses import analysis
 from kpe_core.catalog.catalog import Catalog
-from kpe_core.errors import NumericalTrouble, QualityFailed
+from kpe_core.errors import NumericalTrouble, QualityFailed, UserError
 from kpe_core.report.files import ReportFiles
 from kpe_core.stages.requirements import standing
 from kpe_core.store.store import Store
@@ -26,7 +26,7 @@ from kpe_core.tuning.tuner import Tuned, Tuner
 
 
 def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, workers: int | None) -> int:
-    """Tune a plain run of ``study`` and print the front; returns the exit code (1 when the plain run failed its checks).
+    """Tune a plain run of ``study`` and print the front; returns the exit code (1 when more than a shaping failed).
 
     Raises
     ------
@@ -43,13 +43,17 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
         flow = _Flow(store, stack, profile, shard_size)
         try:
             tuned = Tuner(store, aim, flow.run, say).search()
-        except (QualityFailed, NumericalTrouble) as error:
+            flow.run(tuned.final, published=True)
+        except (QualityFailed, RungFailed) as error:
             say(f"kpe: {error}")
             return 1
-        flow.run(tuned.final, published=True)
     conclusion(store, tuned)
     print(f"\n{time.monotonic() - started:.0f} s")
     return 0
+
+
+class RungFailed(RuntimeError):
+    """A rung's flow broke off, and not because of its numbers."""
 
 
 class _Flow:
@@ -67,8 +71,10 @@ class _Flow:
 
         Raises
         ------
-        Exception
-            what else went wrong.
+        UserError
+            for a mistake, such as a file that is gone.
+        RungFailed
+            when something else went wrong.
         """
         if self._workers is None and not standing(self.store, study).complete:
             self._workers = self._stack.enter_context(cluster(self._profile))
@@ -77,8 +83,10 @@ class _Flow:
             error = launch(study, self.store, self._workers, self._shard_size, published)
         if isinstance(error, QualityFailed | NumericalTrouble):
             say(f"kpe: left out: {error}")
-        elif error is not None:
+        elif isinstance(error, UserError):
             raise error
+        elif error is not None:
+            raise RungFailed(f"{error}; the same command goes on from here") from error
 
 
 def conclusion(store: Store, tuned: Tuned) -> None:
@@ -89,7 +97,7 @@ def conclusion(store: Store, tuned: Tuned) -> None:
     rows = [row for row in found if row["tuning"] == tuned.tuning]
     grid = Table(box=box.SIMPLE_HEAD)
     for i, heading in enumerate(HEADINGS):
-        grid.add_column(heading, justify="left" if i in (0, 4, 5, 11) else "right", no_wrap=True)
+        grid.add_column(heading, justify="left" if i in (0, 4, 5, 11) else "right")
     for line in table(rows):
         grid.add_row(*line)
     console().print(grid)

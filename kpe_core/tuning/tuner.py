@@ -11,7 +11,7 @@ by non-dominated sorting in the place of the best.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from kpe_core.errors import QualityFailed
+from kpe_core.errors import QualityFailed, UserError
 from kpe_core.stages.compare import comparison_path, pairs
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.resolve import resolve
@@ -69,6 +69,8 @@ class Tuner:
         ------
         QualityFailed
             when the plain run itself is kept back, so that nothing can be held against it.
+        UserError
+            when there are too few real points for a Fréchet distance.
         """
         target = self.target
         last = len(target.rungs) - 1
@@ -128,7 +130,7 @@ class Tuner:
             history.tell(self.target, self._entries)
             failed = f", {len(alive) - len(whole)} failed" if len(whole) < len(alive) else ""
             goes = "" if last else f", {len(on)} go on"
-            self.tell(f"generation {number + 1}, {samples} samples: {len(alive)} shapings{failed}{goes}")
+            self.tell(f"generation {number + 1}, {samples} samples: {_counted(len(alive))}{failed}{goes}")
             if not on:
                 return
             alive = on
@@ -166,6 +168,8 @@ class Tuner:
     def _difference(self, run: Run, base: Run) -> Pair:
         rows = self.store.read_table(comparison_path(run, base)).to_pylist()
         found = {(row["metric"], row["space"]): row["delta"] for row in rows}
+        if ("frechet", self.target.space) not in found:
+            raise UserError(f"{run.label}: too few real points for a Fréchet distance in space {self.target.space!r}")
         return found["f_mem", None], found["frechet", self.target.space]
 
     def _enter(
@@ -191,3 +195,7 @@ class Tuner:
                 promoted,
             )
         )
+
+
+def _counted(shapings: int) -> str:
+    return "1 shaping" if shapings == 1 else f"{shapings} shapings"
