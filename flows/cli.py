@@ -76,6 +76,27 @@ def run(
 
 
 @app.command()
+def tune(
+    study: StudyName,
+    set_: Overrides = None,
+    store: StoreUrl = "store",
+    trials: Annotated[int | None, typer.Option("--trials", help="shapings to try; default: tune.trials")] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", help="of the last rung; default: tune.samples, or the plain run's own")
+    ] = None,
+    cluster: Annotated[str, typer.Option(help="a profile in deployments/clusters/, or a file")] = "local",
+    shard_size: ShardSize = 500,
+    workers: Workers = None,
+) -> None:
+    """Search the shapings of a plain run for the front of quality and memorization; more trials go on from there."""
+    from flows.commands.tune import execute
+    from kpe_core.study.load import load_study
+
+    given = [f"tune.{name}={value}" for name, value in (("trials", trials), ("samples", samples)) if value is not None]
+    raise typer.Exit(execute(load_study(study, (*(set_ or ()), *given)), store, cluster, shard_size, workers))
+
+
+@app.command()
 def ls(store: StoreUrl = "store") -> None:
     """List the runs of a store."""
     from flows.commands.look import list_runs

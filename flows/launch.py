@@ -35,7 +35,9 @@ def reserved(study: Study, store_url: str) -> Iterator[Store]:
         yield store
 
 
-def launch(study: Study, store: Store, workers: Cluster | None, shard_size: int) -> BaseException | None:
+def launch(
+    study: Study, store: Store, workers: Cluster | None, shard_size: int, published: bool = True
+) -> BaseException | None:
     """Run the flow; its error, or None. Without workers, nothing is left to compute and it runs here."""
     from prefect.task_runners import ThreadPoolTaskRunner
     from prefect_dask import DaskTaskRunner
@@ -44,7 +46,7 @@ def launch(study: Study, store: Store, workers: Cluster | None, shard_size: int)
 
     runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
     state = run_study.with_options(task_runner=runner)(
-        study.name, study.model_dump(mode="json"), store.url, shard_size, return_state=True
+        study.name, study.model_dump(mode="json"), store.url, shard_size, published, return_state=True
     )
     flush()
     if state.is_completed():

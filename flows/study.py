@@ -35,8 +35,10 @@ Started = dict[tuple[str, int], PrefectFuture[Any]]
 
 
 @flow(name="kpe study", flow_run_name="{name}", persist_result=False)
-def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 500) -> dict[str, Any]:
-    """Train, sample, look at real data, measure, tabulate, judge, compare, report, publish.
+def run_study(
+    name: str, study: dict[str, Any], store: str, shard_size: int = 500, published: bool = True
+) -> dict[str, Any]:
+    """Train, sample, look at real data, measure, tabulate, judge, compare; and, where ``published``, report and publish.
 
     Raises
     ------
@@ -66,7 +68,7 @@ def run_study(name: str, study: dict[str, Any], store: str, shard_size: int = 50
                 work[run.run_id] = submit_run(where, run, shard_size, started)
         broken = {run_id: error for run_id, futures in work.items() if (error := first_error(futures)) is not None}
         in_order = [runs[cell.label] for cell in cells(spec) if cell.label in runs]
-        failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken])
+        failed = conclude(where, spec, in_order, [run_id for run_id in work if run_id not in broken], published)
     for error in [*errors, *broken.values()]:
         raise error
     if failed:
@@ -120,8 +122,11 @@ def first_error(futures: Futures) -> BaseException | None:
     return None
 
 
-def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str]) -> dict[str, list[str]]:
-    """Judge what was computed, compare what is paired, report and publish; returns failed expectations by run."""
+def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str], published: bool) -> dict[str, list[str]]:
+    """Judge what was computed, compare what is paired, report and publish; returns failed expectations by run.
+
+    What is not ``published`` is a step of something larger, such as a tuning, and becomes no study of the store.
+    """
     store, failed = where.url, {}
     if computed:
         verdicts = judge.submit(store, computed, spec.model_dump(mode="json"), len(computed)).result()
@@ -134,8 +139,9 @@ def conclude(where: Store, spec: Study, runs: list[Run], computed: list[str]) ->
     ]
     if (error := first_error(differences)) is not None:
         raise error
-    remember(where, spec, runs)
-    if accepted:
+    if published:
+        remember(where, spec, runs)
+    if published and accepted:
         made = report.submit(store, spec.model_dump(mode="json"))
         publish.submit(store, spec.model_dump(mode="json"), wait_for=[made], return_state=False).result()
     get_run_logger().info("%d runs, %d computed now, %d quarantined", len(runs), len(computed), len(failed))

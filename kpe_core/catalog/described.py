@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
+from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
 
 SQL = Path(__file__).parents[2] / "sql"
 
@@ -56,7 +56,7 @@ def described(view: str) -> tuple[str, dict[str, Column]]:
     text = (SQL / "views" / f"{view}.sql").read_text(encoding="utf-8")
     about = joined("\n".join(line for line in text.split("CREATE", 1)[0].splitlines()))
     columns: dict[str, Column] = {}
-    schema = {**RUN_TABLES, "comparisons": COMPARISONS}.get(view)
+    schema = (RUN_TABLES | STORE_TABLES).get(view)
     if schema is not None:
         for field in schema:
             told = {key.decode(): value.decode() for key, value in field.metadata.items()}

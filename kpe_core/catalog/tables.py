@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
 
 from kpe_core.errors import StoreDamaged
-from kpe_core.store.schema import COMPARISONS, RUN_TABLES
+from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
 from kpe_core.store.store import Store
 
 
@@ -45,8 +45,12 @@ def stored_tables(store: Store, manifests: list[dict[str, Any]]) -> dict[str, St
         tables[name] = StoredTable(schema, files)
     threshold = pa.field("memorized_below", pa.float64())
     tables["samples"] = StoredTable(tables["samples"].schema.append(threshold), tables["samples"].files)
-    comparisons = [TableFile(f"comparisons/{name}") for name in store.list("comparisons")]
-    return tables | {"comparisons": StoredTable(COMPARISONS, comparisons)}
+    comparisons = [f"comparisons/{name}" for name in store.list("comparisons")]
+    trials = [f"tunings/{tuning}/trials.parquet" for tuning in store.list("tunings")]
+    own = {"comparisons": comparisons, "trials": [path for path in trials if store.exists(path)]}
+    return tables | {
+        name: StoredTable(STORE_TABLES[name], [TableFile(p) for p in paths]) for name, paths in own.items()
+    }
 
 
 def _told_with(name: str, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -132,6 +132,33 @@ COMPARISONS = pa.schema([
     _field("n", pa.int64(), "pairs"),
 ])  # fmt: skip
 
+TRIALS = pa.schema([
+    _field("study", pa.string(), "the study the trials are runs of: the tuned one's name, and -tune"),
+    _field("tuning", pa.string(), "the tuning's id: of its plain run, search space, rungs and seed"),
+    _field("origin", pa.string(), "plain, published ([KE]'s settings, which take part in the front), or search"),
+    _field("trial", pa.int64(), "the shaping's number in the search; NULL where it was not searched", nullable=True),
+    _field("generation", pa.int64(), "which generation it was chosen in, from 0", nullable=True),
+    _field("rung", pa.int64(), "which rung of successive halving, from 0"),
+    _field("n_samples", pa.int64(), "samples of the rung"),
+    _field("final", pa.bool_(), "whether it is the last rung, which has all samples"),
+    _field("alpha0", pa.float64(), "launch gain"),
+    _field("beta0", pa.float64(), "landing gain"),
+    _field("tau", pa.float64(), "split of the shaping", "time"),
+    _field("launch", pa.string(), "form of the launch; without effect where alpha0 is 0"),
+    _field("landing", pa.string(), "form of the landing; without effect where beta0 is 0"),
+    _field("rate", pa.float64(), "k of the exponential forms"),
+    _field("space", pa.string(), "the feature space of the Fréchet distance"),
+    _field("run", pa.string(), "id of its run at this rung"),
+    _field("baseline", pa.string(), "id of the plain run at this rung, on the same noise"),
+    _field("promoted", pa.bool_(), "whether it was in the better half, which goes on to the next rung"),
+])  # fmt: skip
+
+STORE_TABLES: dict[str, pa.Schema] = {
+    "comparisons": COMPARISONS,
+    "trials": TRIALS,
+}
+"""Tables that belong to no single run."""
+
 RUN_TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "densities": DENSITIES,

@@ -7,6 +7,7 @@
     features/<id>/                   features of real data, under the hash of data, extractor and weights
     trajectories/<id>/               data.zarr, plan.json, shards/00000.json …
     runs/<id>/                       run.json, measures/, tables/, and manifest.json or quarantine.json
+    tunings/<id>/                    generations/, trials.parquet: what `kpe tune` tried
     comparisons/  studies/<name>/    paired differences; what each study last said, its report
 
 Every object is written under a temporary name and renamed (locally) or put in one request (object stores): it is there

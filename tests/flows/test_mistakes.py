@@ -114,6 +114,31 @@ def test_classes_are_missed_before_anything_runs(mistake: Kpe, tiny_file: Path, 
     assert not store.exists()
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (
+            ("--set", "tune.run=planar"),
+            "planar.measure.spaces is empty, so 'planar' has no Fréchet distance to tune for",
+        ),
+        (("--set", f"{SHAPED}sampling.shapings={{beta0: 0.02}}", "--set", "tune.run=shaped"), "name one of planar"),
+        (("--set", "experiments.*.sampling.shapings={beta0: 0.02}"), "study 'tiny' has no plain run to tune"),
+        (("--trials", "0"), "tune.trials = 0: input should be greater than or equal to 1"),
+        (("--samples", "-5"), "tune.samples = -5: input should be greater than or equal to 1"),
+        (
+            ("--set", "tune.slowdown=[0.5, 1.5]"),
+            "tune.slowdown: [0.5, 1.5] should be the lowest and the highest to try",
+        ),
+        (("--set", "tune.space=clip"), "tune.space = 'clip': 'shaped plain' has classifier"),
+        (("--set", "tune.tua=0.5"), "did you mean 'tau'?"),
+        (("--cluster", "locl"), "did you mean 'local'"),
+    ],
+)
+def test_what_cannot_be_tuned(mistake: Kpe, tiny_file: Path, tmp_path: Path, args: tuple[str, ...], says: str) -> None:
+    assert says in mistake("tune", str(tiny_file), "--store", str(tmp_path / "s"), *args)
+    assert not (tmp_path / "s").exists()
+
+
 def test_missing_study_names_the_nearest(mistake: Kpe, tmp_path: Path) -> None:
     assert "did you mean 'first-look'" in mistake("plan", "first-lok")
 
@@ -272,7 +297,8 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.argv = ['kpe', '--help']\n"
         "try: flows.cli.main()\n"
         "except SystemExit: pass\n"
-        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch','prefect','great_expectations','dask','pandas'}))"
+        "heavy = {'torch','prefect','great_expectations','dask','pandas','optuna'}\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & heavy))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip().splitlines()[-1] == "[]"

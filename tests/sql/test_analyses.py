@@ -35,8 +35,9 @@ def partial(xy: float, xz: float, yz: float) -> float:
 
 
 # What the tiny study does not have: an exact field beside its network, runs that differ in the solver, the seed or the
-# training step alone, checks (tests/sql/test_theory.py, test_run_analyses.py, kpe_core/stages/test_checkpoints.py do).
-SILENT = {"exact_against_learned", "training", "solver_convergence", "run_drift", "quality_history"}
+# training step alone, checks, a tuning (test_theory.py, test_questions.py, kpe_core/stages/test_checkpoints.py and
+# kpe_core/tuning/test_tuner.py have).
+SILENT = {"exact_against_learned", "training", "solver_convergence", "run_drift", "quality_history", "tuning_front"}
 
 
 @pytest.mark.parametrize("name", [a.name for a in analyses()])

@@ -35,6 +35,7 @@ from kpe_core.study.specs.spaces import (
     TrainedSpace,
 )
 from kpe_core.study.specs.study import Experiment, Study
+from kpe_core.study.specs.tuning import TuneSpec
 
 __all__ = [
     "DATA",
@@ -76,6 +77,7 @@ __all__ = [
     "TrainedSpace",
     "TrainingSpec",
     "TrueDensity",
+    "TuneSpec",
     "UNetField",
     "evaluations_per_step",
 ]

@@ -12,6 +12,7 @@ from kpe_core.study.specs.networks import NetworkField
 from kpe_core.study.specs.pretrained import PretrainedField
 from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import SamplingSpec
+from kpe_core.study.specs.tuning import TuneSpec
 
 
 class Experiment(Spec):
@@ -59,6 +60,8 @@ class Study(Spec):
     experiments: Annotated[tuple[Experiment, ...], Field(min_length=1)]
     quality: tuple[ExpectationSpec, ...] = ()
     """What is expected of the runs beyond what always is; no part of their identity."""
+    tune: TuneSpec = TuneSpec()
+    """What `kpe tune` searches; of no account to the study's own runs."""
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:

@@ -81,7 +81,7 @@ def test_numbers_may_be_written_as_powers_of_ten(study_file: Path, text: str, va
         ("experiments.sweep.fields.1.widht=3", "did you mean 'width'?"),
         ("experiments.sweep.sampling.shapings.1.alpha=3", "did you mean 'alpha0'?"),
         ("experiment=3", "unknown key 'experiment'; did you mean 'experiments'?"),
-        ("zzz.yyy=3", "unknown key 'zzz'; allowed: experiments, name, quality, title"),
+        ("zzz.yyy=3", "unknown key 'zzz'; allowed: experiments, name, quality, title, tune"),
         # values: where, what was given, what is allowed
         ("experiments.plain.sampling.nfe=0", "= 0: input should be greater than or equal to 1"),
         ("experiments.plain.sampling.nfe=abc", "= 'abc': input should be a valid integer"),

@@ -1,0 +1,139 @@
+"""`kpe tune` through the real flow: its trials are ordinary runs, and leave the tuned study as it is."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kpe_core.catalog.analyses import analysis
+from kpe_core.catalog.catalog import Catalog
+from kpe_core.store.store import Store
+from kpe_core.study.load import load_study
+from kpe_core.study.specs import Study
+from kpe_core.tuning.target import target
+from kpe_core.tuning.tuner import Tuned, Tuner
+
+SHORT = """
+name: short
+title: A plain run to be tuned
+experiments:
+  - name: planar
+    data: {name: dense_sparse, n_train: 60}
+    fields: {kind: exact}
+    sampling: {n_samples: 80, nfe: 10, batch: 20}
+    measure: {spaces: [{extractor: pixels}], densities: [], bootstrap: 100, probe: 0}
+tune: {trials: 8, generation: 4, rungs: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def short_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("short") / "short.yaml"
+    path.write_text(SHORT)
+    return path
+
+
+@pytest.fixture
+def api(prefect_api: str) -> Iterator[None]:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield
+
+
+def by_flow(study: Study, store: Store) -> Tuned:
+    """The whole tuning in this process, as the command does it."""
+    from flows.launch import launch
+
+    def run(rung: Study, published: bool = False) -> None:
+        assert launch(rung, store, None, 40, published) is None
+
+    found = Tuner(store, target(study), run).search()
+    run(found.final, published=True)
+    return found
+
+
+def dates(store: Store) -> dict[str, int]:
+    folders = ("trajectories", "runs", "comparisons", "tunings")
+    files = [p for d in folders for p in Path(store.root, d).rglob("*") if p.is_file()]
+    return {str(p): p.stat().st_mtime_ns for p in files if p.name != "trials.parquet"}
+
+
+def trials(store: Store) -> pd.DataFrame:
+    with Catalog(store) as catalog:
+        return catalog.query("FROM trials ORDER BY origin, trial, rung, alpha0, beta0").to_pandas()
+
+
+@pytest.mark.usefixtures("api")
+def test_trials_are_runs_beside_the_study_which_shares_its_plain_one(short_file: Path, tmp_path: Path) -> None:
+    from flows.launch import launch
+
+    study = load_study(str(short_file))
+    store = Store.create_or_open(str(tmp_path))
+    assert launch(study, store, None, 40) is None
+    own = {name: store.read(f"studies/short/{name}") for name in ("runs.json", "findings.json", "report.html")}
+    before = dates(store)
+    found = by_flow(study, store)
+    after = dates(store)
+    assert {path: after[path] for path in before} == before, "the plain run is the study's own"
+    assert {name: store.read(f"studies/short/{name}") for name in own} == own
+
+    rows = trials(store)
+    last = rows[rows.final]
+    assert {row["run"] for row in store.read_json("studies/short-tune/runs.json")} == set(last.run)
+    assert store.read_json("studies/short/runs.json")[0]["run"] in set(last.run)
+    assert "The front of quality and memorization" in store.read("studies/short-tune/report.html").decode()
+    with Catalog(store) as catalog:
+        assert analysis("tuning_front").run(catalog, "short").num_rows == 0
+        assert set(
+            catalog.query("SELECT DISTINCT success FROM checks WHERE severity = 'error'")["success"].to_pylist()
+        ) == {True}
+
+    by_flow(study, store)
+    assert dates(store) == after
+    pd.testing.assert_frame_equal(trials(store), rows)
+    assert found.trials == 8
+
+
+@pytest.mark.slow
+def test_killed_and_run_again_by_the_command(short_file: Path, tmp_path: Path, prefect_api: str) -> None:
+    """kill -9 of driver and workers in the middle of a generation; the same command ends as one that was left alone."""
+
+    def kpe(folder: Path) -> subprocess.Popen[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", "tune", str(short_file), "--store", str(folder), "--workers", "1"],
+            text=True, env=environment | {"PREFECT_API_URL": prefect_api}, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def finish(process: subprocess.Popen[str]) -> str:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, f"{out}\n{err}"
+        return out
+
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    said = finish(kpe(alone))
+    assert "On the front of F_mem and the Fréchet distance in data (80 samples a run" in said
+    process = kpe(killed)
+    deadline = time.monotonic() + 200
+    while len(list(killed.glob("runs/*/manifest.json"))) < 9:  # four at the last rung, five in the first generation
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    time.sleep(1)
+    kept = {p: p.stat().st_mtime_ns for p in killed.glob("trajectories/*/shards/*.json")}
+    again = finish(kpe(killed))
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    pd.testing.assert_frame_equal(trials(Store.open(str(killed))), trials(Store.open(str(alone))))
+    assert [line for line in again.splitlines() if "trial" in line and "tunings" not in line][:3] == [
+        line for line in said.splitlines() if "trial" in line and "tunings" not in line
+    ][:3]
