@@ -254,6 +254,19 @@ def ui(store: StoreUrl = "store") -> None:
     serve(store)
 
 
+@app.command()
+def deploy(
+    notify: Annotated[
+        str | None,
+        typer.Option("--notify", envvar="KPE_NOTIFY", help="a notification block to tell too, as slack-webhook/mine"),
+    ] = None,
+) -> None:
+    """Put the work pool, the deployments and the automations on the server that PREFECT_API_URL names. May be repeated."""
+    from flows.commands.deploy import deploy
+
+    deploy(notify)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2."""
     exits.register()
