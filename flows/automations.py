@@ -53,7 +53,9 @@ def _read(path: Path, deployment_id: Any, block_id: Any) -> AutomationCore:
     try:
         said = yaml.safe_load(path.read_text(encoding="utf-8"))
         notice = said.pop("notice")
-        actions: list[Any] = [RunDeployment(deployment_id=deployment_id, parameters=dict(notice))]
+        actions: list[Any] = [
+            RunDeployment(source="selected", deployment_id=deployment_id, parameters=dict(notice), job_variables=None)
+        ]
         if block_id is not None:
             actions.append(SendNotification(block_document_id=block_id, subject=notice["subject"], body=notice["text"]))
         return AutomationCore.model_validate({**said, "actions": [a.model_dump(mode="json") for a in actions]})
