@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 
 from kpe_core.report.findings import MARKS
-from kpe_core.report.history import Change, Results, carried, changes, current, keep, last
+from kpe_core.report.history import Change, Results, carried, changes, current, keep, last, shift
 from kpe_core.stages.holdings import Holding, holdings
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.tabulate import table_path
@@ -27,7 +27,7 @@ MOST_TOLD = 20
 
 @dataclass(frozen=True)
 class Move:
-    """A score that is another one now."""
+    """A score or correlation that is another one now."""
 
     run: str
     metric: str
@@ -55,8 +55,7 @@ def tell_moved(store: str, study: dict[str, Any], before: dict[str, Holding]) ->
     where, spec = Store(store), Study.model_validate(study)
     then, today = last(where, spec.name), current(where, spec.name)
     held = holdings(where, spec)
-    if today is None:
-        today = Results("", {}, ())
+    today = today or Results("", {}, ())
     scores = [] if then is None else moved_scores(where, then, today)
     told = [] if then is None else changes(then, carried(then, today, list(held)))
     far = [move for move in scores if move.is_beyond]
@@ -73,20 +72,24 @@ def tell_moved(store: str, study: dict[str, Any], before: dict[str, Holding]) ->
 
 
 def moved_scores(store: Store, then: Results, today: Results) -> list[Move]:
-    """Every score with an interval that is another one now, the farthest moved first.
+    """Every score and correlation with an interval that is another one now, the farthest moved first.
 
     Runs of the same id have the same numbers, bit for bit, and are not even read.
     """
     found = []
-    for label, run_id in today.runs.items():
-        earlier = then.runs.get(label)
-        if earlier is None or earlier == run_id or not store.exists(f"runs/{earlier}/tables/scores.parquet"):
-            continue
-        run = registered(store, run_id)
-        frame = drift_frame(store, run, store.read_table(table_path(run, "scores")).to_pandas(), earlier)
-        columns = [frame[name].tolist() for name in ("metric", "earlier", "value", "shift")]
-        found += [Move(label, *row) for row in zip(*columns, strict=True) if row[-1] > 0]
-    return sorted(found, key=lambda move: -move.shift)
+    new = {label: run for label, run in today.runs.items() if then.runs.get(label) not in (None, run)}
+    for label, run_id in new.items():
+        earlier = then.runs[label]
+        if store.exists(f"runs/{earlier}/tables/scores.parquet"):
+            run = registered(store, run_id)
+            frame = drift_frame(store, run, store.read_table(table_path(run, "scores")).to_pandas(), earlier)
+            columns = [frame[name].tolist() for name in ("metric", "earlier", "value", "shift")]
+            found += [Move(label, *row) for row in zip(*columns, strict=True)]
+    earlier_of = {(c["run_label"], c["metric"]): c for c in then.correlations}
+    for c in today.correlations:
+        if c["run_label"] in new and (was := earlier_of.get((c["run_label"], c["metric"]))) is not None:
+            found.append(Move(c["run_label"], c["metric"], was["value"], c["value"], shift(c, was)))
+    return sorted((move for move in found if move.shift > 0), key=lambda move: -move.shift)
 
 
 def _headline(
