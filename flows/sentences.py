@@ -1,4 +1,7 @@
-"""A deployed flow that cannot go on says why in one sentence: its state's message, without a traceback in its log."""
+"""A deployed flow that cannot go on says why in one sentence: its state's message, and a line of its log.
+
+The traceback that follows in the log is Prefect's own: its engine raises, and logs, every failed state it ends with.
+"""
 
 import functools
 from collections.abc import Callable
