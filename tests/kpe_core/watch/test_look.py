@@ -40,7 +40,7 @@ def checkpoint(path: Path, factor: float = 1.0) -> Path:
 class Scene:
     def __init__(self, root: Path) -> None:
         self.folder, self.file = root / "checkpoints", root / "every.yaml"
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         self.file.write_text(TEMPLATE)
         self.store = Store.create_or_open(str(root / "store"))
         self.calls: list[tuple[str, tuple[str, ...], str]] = []
@@ -186,3 +186,36 @@ def test_folders_as_diffusers_saves_them(tmp_path: Path) -> None:
     assert (copied[1] / "config.json").read_text() == "{}"
     (model / "more.safetensors").write_bytes(b"1")
     assert not watched.still(candidate)
+
+
+def test_a_prefix_of_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = pytest.importorskip("moto.server")
+    endpoint = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    endpoint.start()
+    try:
+        host, port = endpoint.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "not-a-real-key")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        import boto3
+
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="models")
+        watched = Watched("s3://models/run-1")
+        assert watched.candidates() == []
+        client.upload_file(str(checkpoint(tmp_path / "Model_250")), "models", "run-1/Model_250")
+        scene = Scene(tmp_path / "here")
+        template = Template(str(scene.file))
+        starts: list[str] = []
+
+        def start(study: Study, overrides: tuple[str, ...], key: str) -> dict[str, Any]:
+            starts.append(key)
+            return {"state": "started"}
+
+        assert look(watched, scene.store, template, 60, start).writing == ["Model_250"], "uploaded just now"
+        assert list(look(watched, scene.store, template, 0, start).started) == ["Model_250"]
+        assert look(watched, scene.store, template, 0, start).known == ["Model_250"]
+        assert len(starts) == 1
+    finally:
+        endpoint.stop()
