@@ -44,7 +44,11 @@ class Deployed:
         """Id of the run that samples it."""
 
     def post(self, path: str, **body: Any) -> Any:
-        answer = self.http.post(path, json=body)
+        for _ in range(30):
+            answer = self.http.post(path, json=body)
+            if answer.status_code != 503:  # its database is busy: what Prefect's own client tries again, too
+                break
+            time.sleep(1)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -61,7 +65,7 @@ class Deployed:
 
     def finish(self, run: str, state: str = "COMPLETED") -> str:
         """Its final state's message."""
-        found = wait_for(lambda: (r := self.http.get(f"/flow_runs/{run}").json())["state_type"] in ENDS and r)
+        found = wait_for(lambda: (r := self.http.get(f"/flow_runs/{run}").json()).get("state_type") in ENDS and r)
         assert found["state_type"] == state, found["state"]
         return str(found["state"]["message"])
 
