@@ -23,11 +23,9 @@ bench: $(VENV)/.ready-bench
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql
 
-# To the server that PREFECT_API_URL names; `make ui` serves one and says where.
+# To the server that PREFECT_API_URL names; `make ui` serves one and says where. May be repeated.
 deploy: $(VENV)/.ready
-	@test -n "$$PREFECT_API_URL" || { echo "say which Prefect server: PREFECT_API_URL=http://127.0.0.1:4200/api make deploy"; exit 1; }
-	$(BIN)/prefect --no-prompt work-pool create kpe --type process --overwrite
-	$(BIN)/prefect --no-prompt deploy --all
+	$(BIN)/kpe deploy
 
 ui: $(VENV)/.ready
 	$(BIN)/kpe ui --store $(STORE)

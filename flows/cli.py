@@ -277,6 +277,44 @@ def ui(store: StoreUrl = "store") -> None:
     serve(store)
 
 
+@app.command()
+def watch(
+    folder: Annotated[str, typer.Argument(help="a folder or s3:// prefix that checkpoints are put into")],
+    study: Annotated[str, typer.Option("--study", help="the template: a study with a pretrained field")],
+    set_: Overrides = None,
+    store: StoreUrl = "store",
+    once: Annotated[bool, typer.Option("--once", help="look once, and leave")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, help="seconds between two looks")] = 60,
+    settle: Annotated[float, typer.Option("--settle", min=0, help="seconds a file must not have changed")] = 60,
+    pattern: Annotated[str, typer.Option("--pattern", help="names to look at, as *.safetensors")] = "*",
+    into: Annotated[
+        str | None, typer.Option("--into", help="the one place to put the path; default: every pretrained field")
+    ] = None,
+    cluster: Annotated[str, typer.Option(help="a profile in deployments/clusters/, or a file")] = "local",
+) -> None:
+    """Run a study for every new, whole checkpoint in a folder; each once, by its content, whatever its name."""
+    from flows.commands.watch import watch_folder
+    from kpe_core.watch.folder import Watched
+    from kpe_core.watch.template import Template
+
+    template = Template(study, tuple(set_ or ()), into)
+    watched = Watched(folder, pattern, template.folders)
+    raise typer.Exit(watch_folder(watched, template, store, cluster, settle, None if once else every))
+
+
+@app.command()
+def deploy(
+    notify: Annotated[
+        str | None,
+        typer.Option("--notify", envvar="KPE_NOTIFY", help="a notification block to tell too, as slack-webhook/mine"),
+    ] = None,
+) -> None:
+    """Put the work pool, the deployments and the automations on the server that PREFECT_API_URL names. May be repeated."""
+    from flows.commands.deploy import deploy
+
+    deploy(notify)
+
+
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2."""
     exits.register()

@@ -1,8 +1,8 @@
-"""One study, one flow run, on a cluster or on nothing: shared by ``kpe run`` and the scheduled flow."""
+"""One study, one flow run, on a cluster or on nothing: shared by ``kpe run`` and the deployed flows."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from flows.cluster import Cluster
 from kpe_core.errors import UserError
@@ -12,42 +12,62 @@ from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.quality.expectations import require_valid
 
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import State
+
 
 @contextlib.contextmanager
-def reserved(study: Study, store_url: str) -> Iterator[Store]:
+def reserved(study: Study, store_url: str, waiting: Callable[[str], None] | None = None) -> Iterator[Store]:
     """The store, checked and held for this study; nobody else runs the study there meanwhile.
+
+    With ``waiting``, a run that comes second says so once and waits its turn. The operating system keeps the order, so
+    that it needs no server and nobody stays locked out by a run that was killed. Object stores have no such lock (see
+    ``Store.lock``).
 
     Raises
     ------
     UserError
         when the study asks of its data what they cannot give or expects what cannot be checked, the store cannot be
-        used, another run holds it, or something is being removed from it.
+        used, something is being removed from it, or, without ``waiting``, another run holds it.
     """
     require_all_possible(study)
     require_valid(study.quality)
     store = Store.create_or_open(store_url)
-    with share(store), store.lock(f"{STUDY}{study.name}", wait=False) as free:
-        if not free:
-            raise UserError(
-                f"another `kpe run` of study {study.name!r} is writing to {store.url}; "
-                "wait for it, or use another --store"
-            )
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(share(store))
+        if not stack.enter_context(store.lock(f"{STUDY}{study.name}", wait=False)):
+            if waiting is None:
+                raise UserError(
+                    f"another `kpe run` of study {study.name!r} is writing to {store.url}; "
+                    "wait for it, or use another --store"
+                )
+            waiting(f"another run of study {study.name!r} is writing to {store.url}; waiting for it to end")
+            stack.enter_context(store.lock(f"{STUDY}{study.name}", wait=True))
         yield store
 
 
 def launch(
-    study: Study, store: Store, workers: Cluster | None, shard_size: int, published: bool = True
+    study: Study,
+    store: Store,
+    workers: Cluster | None,
+    shard_size: int,
+    flow: "Flow[..., Any] | None" = None,
+    **options: Any,
 ) -> BaseException | None:
-    """Run the flow; its error, or None. Without workers, nothing is left to compute and it runs here."""
+    """Run ``flow``, the whole study where none is given, with its ``options``; its error, or None.
+
+    Without workers, nothing is left to compute and it runs here.
+    """
     from prefect.task_runners import ThreadPoolTaskRunner
     from prefect_dask import DaskTaskRunner
 
     from flows.study import run_study
 
     runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
-    state = run_study.with_options(task_runner=runner)(
-        study.name, study.model_dump(mode="json"), store.url, shard_size, published, return_state=True
-    )
+    state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
+        study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
+    )  # type: ignore[assignment]
     flush()
     if state.is_completed():
         return None

@@ -39,7 +39,7 @@ def prefect_server(store: Store) -> Iterator[str]:
     """The API's URL, exported to this process and to the workers it starts. Set before Prefect is imported."""
     os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
     if url := os.environ.get("PREFECT_API_URL"):
-        _require_answer(url)
+        require_answer(url)
         yield url
         return
     os.environ["PREFECT_HOME"] = str(home(store))
@@ -109,7 +109,13 @@ def ui_url(api_url: str) -> str:
     return api_url.removesuffix("/api")
 
 
-def _require_answer(url: str) -> None:
+def require_answer(url: str) -> None:
+    """
+    Raises
+    ------
+    UserError
+        when no Prefect server answers there.
+    """
     if not _answers(url):
         raise UserError(f"the configured Prefect server {url} does not answer; start it, or unset PREFECT_API_URL")
 

@@ -11,7 +11,7 @@ from tasks.common import OPTIONS
 
 
 @task(name="report", task_run_name="write the report", **OPTIONS)
-def report(store: str, study: dict[str, Any]) -> str:
-    """Returns the report's path; writes nothing when nothing it is made of has changed."""
+def report(store: str, study: dict[str, Any], again: bool = False) -> str:
+    """Returns the report's path; unless ``again``, writes nothing when nothing it is made of has changed."""
     spec = Study.model_validate(study)
-    return ReportFiles(Store(store), spec.name).write(spec)
+    return ReportFiles(Store(store), spec.name).write(spec, again)

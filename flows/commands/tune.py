@@ -80,7 +80,7 @@ class _Flow:
             self._workers = self._stack.enter_context(cluster(self._profile))
             say(f"Dask dashboard  {self._workers.dashboard}  ({self._workers.workers} workers)")
         with terminal_progress(self.store, study):
-            error = launch(study, self.store, self._workers, self._shard_size, published)
+            error = launch(study, self.store, self._workers, self._shard_size, published=published)
         if isinstance(error, QualityFailed | NumericalTrouble):
             say(f"kpe: left out: {error}")
         elif isinstance(error, UserError):

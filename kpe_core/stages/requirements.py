@@ -106,6 +106,18 @@ def require_possible(cell: Cell) -> None:
         _require_density(cell, prepared, spec)
 
 
+def require_model(cell: Cell) -> None:
+    """Load a cell's pretrained model, if its field is one, and ask it once.
+
+    Raises
+    ------
+    UserError
+        when its file is broken or missing, or is not what the cell says of it.
+    """
+    if isinstance(cell.field, PretrainedField):
+        _require_model(cell, load(cell.data), cell.field)
+
+
 def _require_space(cell: Cell, prepared: Prepared, space: SpaceSpec) -> None:
     where = f"{cell.experiment}.measure.spaces {space.name}"
     match space:

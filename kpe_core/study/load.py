@@ -26,13 +26,13 @@ Yaml.add_implicit_resolver(
 )
 
 
-def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
-    """Read a study by its file's path or by the name of one in ``deployments/studies/``.
+def read_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A study's document as the file and the overrides spell it, not yet held against the specs.
 
     Raises
     ------
     UserError
-        for a missing file, bad YAML, an unknown key (naming the nearest right one) or a value out of range.
+        for a missing file, bad YAML, or an override that leads nowhere.
     """
     path = find_study(name_or_path)
     try:
@@ -47,6 +47,19 @@ def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
         raise UserError(f"{path}: an anchor contains itself") from None
     for override in overrides:
         _apply(document, override)
+    return dict(document)
+
+
+def load_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> Study:
+    """Read a study by its file's path or by the name of one in ``deployments/studies/``.
+
+    Raises
+    ------
+    UserError
+        for a missing file, bad YAML, an unknown key (naming the nearest right one) or a value out of range.
+    """
+    path = find_study(name_or_path)
+    document = read_study(name_or_path, overrides)
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
