@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
 
 
+NO_CACHE = {"use_listings_cache": False}
+"""For fsspec, which would remember what a folder held."""
 PARTIAL = ".partial"
 """How temporary names end, this module's and Zarr's own."""
 COPY_BYTES = 8 * 2**20
@@ -60,7 +62,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         try:
-            self.fs, root = fsspec.core.url_to_fs(url)
+            # Other processes write, too: what was listed a moment ago says nothing about now.
+            self.fs, root = fsspec.core.url_to_fs(url, **NO_CACHE)
         except (ImportError, ValueError) as error:
             raise UserError(f"store {url!r} cannot be opened: {error}. Object stores need the extra `s3`") from None
         self.is_local = isinstance(self.fs, LocalFileSystem)
@@ -128,7 +131,7 @@ class Store:
     def list(self, folder: str) -> list[str]:
         """Names in ``folder``, sorted; none where it does not exist. Temporary names are left out."""
         try:
-            entries = self.fs.ls(self.path(folder), detail=False, refresh=True)
+            entries = self.fs.ls(self.path(folder), detail=False)
         except FileNotFoundError:
             return []
         names = sorted(e.rstrip("/").rsplit("/", 1)[-1] for e in entries)
@@ -136,7 +139,6 @@ class Store:
 
     def objects(self, folder: str) -> tuple[StoredObject, ...]:
         """Every object below ``folder``, temporary ones too, sorted by path; none where it does not exist."""
-        self.fs.invalidate_cache()
         try:
             found = self.fs.find(self.path(folder), detail=True)
         except FileNotFoundError:
@@ -234,7 +236,7 @@ class Store:
 
         if self.is_local:
             return LocalStore(self.path(path), read_only=read_only)
-        return FsspecStore.from_url(f"{self.url}/{path}", read_only=read_only)
+        return FsspecStore.from_url(f"{self.url}/{path}", storage_options=NO_CACHE, read_only=read_only)
 
     # -- one at a time -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from kpe_core.errors import UserError
 from kpe_core.identity import digest
+from kpe_core.store.store import NO_CACHE
 from kpe_core.weights.files import sha256_of, sha256_of_all
 
 UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".incomplete", ".download", ".crdownload", ".swp", ".lock")
@@ -40,7 +41,7 @@ class Watched:
 
     def __init__(self, url: str, pattern: str = "*", folders: bool = False) -> None:
         try:
-            self.fs, self.root = fsspec.core.url_to_fs(os.path.expanduser(url))
+            self.fs, self.root = fsspec.core.url_to_fs(os.path.expanduser(url), **NO_CACHE)
         except (ImportError, ValueError) as error:
             raise UserError(f"{url!r} cannot be watched: {error}. Object stores need the extra `s3`") from None
         self.url, self.pattern, self.folders = url, pattern, folders
@@ -55,7 +56,7 @@ class Watched:
             when there is no such folder, or it cannot be listed.
         """
         try:
-            entries = self.fs.ls(self.root, detail=True, refresh=True)
+            entries = self.fs.ls(self.root, detail=True)
         except FileNotFoundError:
             # A prefix without objects does not exist in an object store, and is merely empty.
             if not self.is_local:
@@ -106,7 +107,6 @@ class Watched:
         """None where it is gone, or an empty folder."""
         path = path.rstrip("/")
         try:
-            self.fs.invalidate_cache()
             infos = self.fs.find(path, detail=True) if self.folders else {path: self.fs.info(path)}
         except FileNotFoundError:
             return None

@@ -35,6 +35,24 @@ def test_same_numbers_as_on_disk(bucket: str, tiny: Study, tiny_store: Store) ->
     assert "not-a-real-key" not in attributes
 
 
+def test_what_others_write_is_seen_at_once(bucket: str) -> None:
+    """Whatever was listed, found or missed before: other processes write into the store, too."""
+    import boto3
+
+    store = Store.create_or_open(bucket)
+    store.write("runs/a/run.json", b"{}")
+    assert store.list("runs/a") == ["run.json"]
+    assert not store.exists("runs/a/manifest.json")
+    assert len(store.objects("runs")) == 1
+    name, prefix = bucket.removeprefix("s3://").split("/")
+    boto3.client("s3").put_object(Bucket=name, Key=f"{prefix}/runs/a/manifest.json", Body=b"{}")
+    assert store.exists("runs/a/manifest.json")
+    assert store.list("runs/a") == ["manifest.json", "run.json"]
+    assert len(store.objects("runs")) == 2
+    boto3.client("s3").delete_object(Bucket=name, Key=f"{prefix}/runs/a/manifest.json")
+    assert not store.exists("runs/a/manifest.json")
+
+
 def test_objects_of_many_pieces_arrive_whole(bucket: str, tmp_path: Path) -> None:
     """Larger than what is sent in one request, to and from the object store, and compared piece by piece."""
     here, remote = Store(str(tmp_path / "here")), Store(bucket)
