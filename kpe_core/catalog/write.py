@@ -87,13 +87,9 @@ def _view(con: duckdb.DuckDBPyConnection, store: Store, name: str, table: Stored
     for file in table.files:
         told = {column: value for column, value in file.constants.items() if column != "run"}
         columns = ", ".join(f"{told[f.name]} AS {f.name}" if f.name in told else f'"{f.name}"' for f in table.schema)
-        alike.setdefault(columns, []).append(_quoted(_address(store, file.path)))
+        alike.setdefault(columns, []).append(_quoted(store.address(file.path)))
     parts = [f"SELECT {columns} FROM read_parquet([{', '.join(files)}])" for columns, files in alike.items()]
     con.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(parts)}")
-
-
-def _address(store: Store, path: str) -> str:
-    return store.path(path) if store.is_local else f"{store.url}/{path}"
 
 
 def _quoted(text: Any) -> str:

@@ -21,7 +21,7 @@ class ReportFiles:
 
     @property
     def html_path(self) -> str:
-        return self.store.path(self.folder, "report.html")
+        return self.store.address(f"{self.folder}/report.html")
 
     def exists(self) -> bool:
         return self.store.exists(f"{self.folder}/report.json")

@@ -125,6 +125,10 @@ class Store:
         """Full path of an object in the file system's own spelling."""
         return "/".join((self.root, *parts))
 
+    def address(self, path: str) -> str:
+        """Where people, browsers and other programs find an object: a path, or a URL."""
+        return f"{self.url}/{path}"
+
     def exists(self, path: str) -> bool:
         return bool(self.fs.exists(self.path(path)))
 

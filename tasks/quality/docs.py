@@ -19,8 +19,8 @@ FOLDER = "quality/docs"
 
 
 def docs_index(store: Store) -> str:
-    """Where the Data Docs begin, in the file system's own spelling."""
-    return store.path(FOLDER, "index.html")
+    """Where the Data Docs begin."""
+    return store.address(f"{FOLDER}/index.html")
 
 
 class Pages:

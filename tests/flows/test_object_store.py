@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def kpe_run(study: Path, store: str, **environment: str) -> str:
     """What it printed."""
-    command = [sys.executable, "-m", "flows.cli", "run", str(study), "--store", store, "--shard-size", "40"]
+    command = [sys.executable, "-m", "flows.cli", "run", str(study), "--store", store, "--shard-size", "120"]
     ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
