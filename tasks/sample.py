@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import task
+from prefect.logging import get_run_logger
 
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.sample import sample_shard
@@ -15,4 +16,6 @@ def sample(store: str, run_id: str, label: str, shard: int) -> dict[str, Any]:
     """Returns the shard's rows, evaluations and seconds; does nothing when the shard is committed."""
     where = Store(store)
     marker = sample_shard(where, registered(where, run_id), shard)
+    (first, stop), seconds = marker["rows"], marker["seconds"]
+    get_run_logger().info("samples %d to %d in %.1f s, %.0f a second", first, stop - 1, seconds, (stop - first) / seconds)
     return {key: marker[key] for key in ("rows", "evaluations", "seconds")}

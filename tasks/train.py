@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import task
+from prefect.logging import get_run_logger
 from pydantic import TypeAdapter
 
 from kpe_core.stages.train import network_weights, space_weights
@@ -27,4 +28,5 @@ def train(
             card = space_weights(where, dataset, ClassifierSpace.model_validate(spec))
         case _:
             card = space_weights(where, dataset, PcaSpace.model_validate(spec))
+    get_run_logger().info("trained the %s in %.1f s", label, card["seconds"])
     return {"recipe": card["recipe"], "sha256": card["sha256"], "seconds": card["seconds"]}
