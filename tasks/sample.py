@@ -17,5 +17,7 @@ def sample(store: str, run_id: str, label: str, shard: int) -> dict[str, Any]:
     where = Store(store)
     marker = sample_shard(where, registered(where, run_id), shard)
     (first, stop), seconds = marker["rows"], marker["seconds"]
-    get_run_logger().info("samples %d to %d in %.1f s, %.0f a second", first, stop - 1, seconds, (stop - first) / seconds)
+    get_run_logger().info(
+        "samples %d to %d in %.1f s, %.0f a second", first, stop - 1, seconds, (stop - first) / seconds
+    )
     return {key: marker[key] for key in ("rows", "evaluations", "seconds")}
