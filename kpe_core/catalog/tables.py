@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
+from pyarrow.fs import FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from kpe_core.errors import StoreDamaged
 from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
@@ -70,7 +70,8 @@ def scanned(store: Store, table: StoredTable) -> Any:
     texts = [f.name for f in table.schema if f.type == pa.string()]
     encoded = [f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in texts else f for f in table.schema]
     form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
-    fs = PyFileSystem(FSSpecHandler(store.fs))
+    # On disk Arrow's own: through Python, its threads and DuckDB's may wait for each other and the interpreter for ever.
+    fs = LocalFileSystem() if store.is_local else PyFileSystem(FSSpecHandler(store.fs))
     paths = [store.path(file.path) for file in table.files]
     for info in fs.get_file_info(paths):
         if info.type is not FileType.File:
