@@ -36,7 +36,8 @@ class Deployed:
     """A server with everything on it, and a folder of its own."""
 
     def __init__(self, api: str, folder: Path) -> None:
-        self.http = httpx.Client(base_url=api, timeout=30)
+        # A connection kept alive may be closed by the server just when it is used again.
+        self.http = httpx.Client(base_url=api, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
         self.folder, self.store = folder, folder / "store"
         self.study = folder / "micro.yaml"
         self.study.write_text(MICRO)

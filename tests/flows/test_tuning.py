@@ -52,7 +52,7 @@ def by_flow(study: Study, store: Store) -> Tuned:
     from flows.launch import launch
 
     def run(rung: Study, published: bool = False) -> None:
-        assert launch(rung, store, None, 40, published) is None
+        assert launch(rung, store, None, 40, published=published) is None
 
     found = Tuner(store, target(study), run).search()
     run(found.final, published=True)
