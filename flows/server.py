@@ -1,9 +1,9 @@
 """One Prefect server for one command: the configured one, the store's running one, or a new one."""
 
 import contextlib
+import fcntl
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,13 +12,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
+from flows.keeper import LOG, RECORD, USERS
+from flows.keeper import __file__ as keeper_file
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
 
 HOST = "127.0.0.1"
 PORT = 4200
 START_SECONDS = 120.0
+STOP_SECONDS = 15.0
+BUSY_SECONDS = 30.0
+
+STARTING = "starting.lock"
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -43,9 +50,7 @@ def prefect_server(store: Store) -> Iterator[str]:
         yield url
         return
     os.environ["PREFECT_HOME"] = str(home(store))
-    running = running_url(home(store))
-    with contextlib.ExitStack() as stack:
-        url = running or stack.enter_context(start(home(store)))
+    with shared_server(home(store)) as url:
         os.environ["PREFECT_API_URL"] = url
         try:
             yield url
@@ -54,55 +59,70 @@ def prefect_server(store: Store) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def start(folder: Path) -> Iterator[str]:
-    """Start a server on a loopback port over the database in ``folder``; it stops with the block, or with this process.
+def shared_server(folder: Path) -> Iterator[str]:
+    """The server over the database in ``folder``, on a loopback port: the running one, or a new one.
+
+    It stops with its last user, however that ends: users share a lock, which a keeper process waits for
+    (``flows.keeper``). Whoever leaves last waits until it has stopped.
 
     Raises
     ------
     UserError
         when it does not answer within START_SECONDS; names its log.
     """
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
-    url = f"http://{HOST}:{port}/api"
-    environment = os.environ | QUIET | {
+    with open(folder / USERS, "a") as users:
+        with open(folder / STARTING, "a") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            url = running_url(folder) or _start(folder)
+        try:
+            yield url
+        finally:
+            fcntl.flock(users, fcntl.LOCK_UN)
+            _see_it_stop(folder, users)
+
+
+def _start(folder: Path) -> str:
+    for port in _free_ports():
+        url = f"http://{HOST}:{port}/api"
+        keeper = subprocess.Popen(
+            [sys.executable, "-P", keeper_file, str(folder), HOST, str(port)], start_new_session=True,
+            env=os.environ | QUIET | _settings(folder, url), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while keeper.poll() is None and time.monotonic() < deadline:
+            if _serves(url, folder):
+                (folder / RECORD).write_text(json.dumps({"url": url, "pid": keeper.pid}))
+                return url
+            time.sleep(0.2)
+        keeper.terminate()
+    raise UserError(f"the Prefect server did not start; its log is {folder / LOG}")
+
+
+def _settings(folder: Path, url: str) -> dict[str, str]:
+    return {
         "PREFECT_HOME": str(folder),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # Without it the pages ask whichever server has the usual port.
         "PREFECT_SERVER_UI_API_URL": url,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    with open(folder / "server.log", "wb") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            start_new_session=True, preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )  # fmt: skip
-    record = folder / "server.json"
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise UserError(f"the Prefect server did not start; its log is {folder / 'server.log'}")
-            time.sleep(0.2)
-        record.write_text(json.dumps({"url": url, "pid": process.pid}))
-        yield url
-    finally:
-        record.unlink(missing_ok=True)
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    }
 
 
 def running_url(folder: Path) -> str | None:
     """The URL of the server that runs over this folder's database; None where none answers."""
     try:
-        url = str(json.loads((folder / "server.json").read_text())["url"])
+        record = json.loads((folder / RECORD).read_text())
+        url, keeper = str(record["url"]), int(record["pid"])
     except (OSError, ValueError, KeyError):
         return None
-    return url if _answers(url) else None
+    deadline = time.monotonic() + BUSY_SECONDS
+    while not (serves := _serves(url, folder)) and _is_alive(keeper) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return url if serves else None
 
 
 def ui_url(api_url: str) -> str:
@@ -121,25 +141,56 @@ def require_answer(url: str) -> None:
 
 
 def _answers(url: str) -> bool:
+    return _get(f"{url}/health") is not None
+
+
+def _serves(url: str, folder: Path) -> bool:
+    """Whether it answers, and from this folder: another's server may have taken the port just before."""
+    settings = _get(f"{url}/admin/settings")
+    return isinstance(settings, dict) and Path(settings.get("home", "")).resolve() == folder.resolve()
+
+
+def _get(url: str) -> object:
+    """What is answered there, never None; None where nothing is."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as response:
-            return bool(response.status == 200)
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return json.load(response) if response.status == 200 else None
     except (urllib.error.URLError, OSError, ValueError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
         return False
+    return True
 
 
-def _free_port() -> int:
-    """The usual port, or any free one."""
-    for port in (PORT, 0):
+def _free_ports() -> Iterator[int]:
+    """The usual port, then any: who else wants a port may be faster, so there are several tries."""
+    for port in (PORT, 0, 0):
         with socket.socket() as s, contextlib.suppress(OSError):
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             s.bind((HOST, port))
-            return int(s.getsockname()[1])
-    raise UserError(f"no free port on {HOST} for the Prefect server")
+            free = int(s.getsockname()[1])
+            s.close()
+            yield free
 
 
-def _die_with_parent() -> None:
-    """Let the kernel stop the server when this process dies, however it dies."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+def _see_it_stop(folder: Path, users: IO[str]) -> None:
+    """Return at once when others use it, or else when its keeper has stopped it."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while (folder / RECORD).exists() and time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else, and the keeper yet to wake
+                fcntl.flock(users, fcntl.LOCK_UN)
+                time.sleep(0.05)
+                continue
+            return
+        time.sleep(0.05)

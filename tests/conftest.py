@@ -96,9 +96,9 @@ def tiny_runs(tiny: Study, tiny_store: Store) -> list[Run]:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One real Prefect server for all tests that need one."""
-    from flows.server import start
+    from flows.server import shared_server
 
-    with start(tmp_path_factory.mktemp("prefect")) as url:
+    with shared_server(tmp_path_factory.mktemp("prefect")) as url:
         yield url
 
 

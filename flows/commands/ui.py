@@ -2,17 +2,14 @@
 
 import time
 
-from flows.server import home, running_url, start, ui_url
+from flows.server import home, shared_server, ui_url
 from kpe_core.store.store import Store
 
 
 def serve(store_url: str) -> None:
-    """Serve until interrupted; says where, also when a server is already running."""
+    """Serve until interrupted; shares the server of a running command."""
     store = Store.create_or_open(store_url)
-    if (running := running_url(home(store))) is not None:
-        print(f"Prefect UI is already at {ui_url(running)}")
-        return
-    with start(home(store)) as url:
+    with shared_server(home(store)) as url:
         print(f"Prefect UI at {ui_url(url)}  (Ctrl-C stops it; `kpe run` uses it meanwhile)", flush=True)
         try:
             while True:

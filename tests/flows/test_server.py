@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from flows.server import QUIET, prefect_server, running_url, start, ui_url
+from flows.server import QUIET, prefect_server, running_url, shared_server, ui_url
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
 
@@ -30,7 +33,7 @@ def test_a_configured_server_is_used(prefect_api: str, tmp_path: Path, monkeypat
 
 
 def test_a_record_of_a_server_that_died_is_not_believed(tmp_path: Path) -> None:
-    (tmp_path / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:9/api", "pid": 1}))
+    (tmp_path / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:9/api", "pid": 2**22 + 1}))
     assert running_url(tmp_path) is None
     (tmp_path / "server.json").write_text("{half")
     assert running_url(tmp_path) is None
@@ -38,5 +41,50 @@ def test_a_record_of_a_server_that_died_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_server_that_cannot_start_names_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/bin/false")
-    with pytest.raises(UserError, match=r"server\.log"), start(tmp_path):
+    with pytest.raises(UserError, match=r"server\.log"), shared_server(tmp_path):
         pass
+
+
+USER = """
+import sys, time
+from pathlib import Path
+from flows.server import shared_server
+with shared_server(Path(sys.argv[1])) as url:
+    print(url, flush=True)
+    sys.stdin.read()
+print("left", flush=True)
+"""
+
+
+def user(folder: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", USER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+@pytest.mark.slow
+def test_a_server_is_shared_and_stops_with_its_last_user_however_that_ends(tmp_path: Path) -> None:
+    first, second, elsewhere = user(tmp_path / "here"), user(tmp_path / "here"), user(tmp_path / "elsewhere")
+    url, same, other = said(first), said(second), said(elsewhere)
+    assert url == same != other, "started at once: one server for a folder, and a port for each"
+    first.kill()
+    first.wait()
+    time.sleep(1)
+    assert running_url(tmp_path / "here") == url, "the one who started it was killed; another uses it"
+    third = user(tmp_path / "here")
+    assert said(third) == url
+    second.communicate("")
+    assert running_url(tmp_path / "here") == url
+    third.kill()
+    elsewhere.communicate("")
+    assert running_url(tmp_path / "elsewhere") is None, "whoever leaves last waits until it has stopped"
+    deadline = time.monotonic() + 20
+    while str(tmp_path) in subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout:
+        assert time.monotonic() < deadline, "it outlived its users"
+        time.sleep(0.2)
+    assert not (tmp_path / "here" / "server.json").exists()

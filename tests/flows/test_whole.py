@@ -118,5 +118,5 @@ def test_own_server_is_started_and_stopped(tiny_file: Path, tmp_path: Path) -> N
     finish(kpe("run", str(tiny_file), "--store", str(tmp_path), *only_planar))
     assert (tmp_path / "prefect" / "prefect.db").exists()
     assert not (tmp_path / "prefect" / "server.json").exists()
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    running = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout
     assert str(tmp_path) not in running
