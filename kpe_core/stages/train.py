@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.devices import device_here, device_name
 from kpe_core.features.classifier import train_classifier
 from kpe_core.features.pca import fit_pca
 from kpe_core.fields import training
@@ -43,7 +44,7 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
     resume = training.Progress(**saved) if saved is not None else None
     if resume is not None and resume.step > min(missing):
         resume = None
-    start, device = time.perf_counter(), "cuda" if torch.cuda.is_available() else "cpu"
+    start, device = time.perf_counter(), device_here()
 
     def keep(learned: training.Trained) -> None:
         missing[learned.step].save(
@@ -57,7 +58,7 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
                 "curve": learned.curve,
                 "resumed_at": resume.step if resume else 0,
                 "seconds": time.perf_counter() - start,
-                "device": device,
+                "device": device_name(device),
                 "provenance": provenance(),
             },
         )
@@ -66,7 +67,7 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
         training.train(
             field, prepared.points, prepared.point_labels, prepared.n_classes, prepared.shape,
             until=last, resume=resume, save=lambda p: missing[last].save_checkpoint(p._asdict()),
-            at=missing, keep=keep, device=device,
+            at=missing, keep=keep, device=str(device),
         )  # fmt: skip
 
 
