@@ -1,5 +1,7 @@
 """Stage: a cell of a study becomes a run, once its data are loaded and its weights trained."""
 
+import functools
+
 import torch
 
 from kpe_core.data.datasets import Prepared, load
@@ -74,13 +76,25 @@ def field_of(store: Store, run: Run, prepared: Prepared, device: torch.device = 
     """The run's velocity field, guidance included, ready to evaluate on ``device``."""
     field: VelocityField
     if isinstance(run.field, NetworkField):
-        weights = network_box(store, run, run.fingerprint).load()
-        field = NetworkVelocity(restore(run.field, prepared.shape, prepared.n_classes, weights).to(device))
+        assert run.weights is not None
+        recipe = network_box(store, run, run.fingerprint).recipe
+        field = _network(store.url, recipe, run.weights, run.field, prepared.shape, prepared.n_classes, device)
     elif isinstance(run.field, PretrainedField):
         field = _pretrained(run, prepared, device)
     else:
         field = exact_field(run.field, prepared, device)
     return field if run.guidance == 1.0 else Guided(field, run.guidance)
+
+
+@functools.lru_cache(maxsize=2)
+def _network(
+    url: str, recipe: str, sha256: str, spec: NetworkField, shape: tuple[int, ...], n_classes: int, device: torch.device
+) -> NetworkVelocity:
+    """A network on a device, its weights read once for all shards a process samples; ``sha256`` keeps others' apart.
+
+    ``url``: of the store that holds them, under ``recipe``.
+    """
+    return NetworkVelocity(restore(spec, shape, n_classes, WeightsBox(Store(url), recipe).load()).to(device))
 
 
 def _pretrained(run: Run, prepared: Prepared, device: torch.device) -> VelocityField:

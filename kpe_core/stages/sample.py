@@ -16,6 +16,9 @@ from kpe_core.devices import CPU, device_here, device_name
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
+from kpe_core.fields.within_memory import WithinMemory, room_for
+from kpe_core.identity import digest
+from kpe_core.precision import precision
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.sampling.path import follow
@@ -46,6 +49,8 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     ------
     NumericalTrouble
         when the field returns something not finite; names the run, the sample, the step and the time.
+    UserError
+        when the device cannot have the run's precision, or its memory does not hold one sample's evaluation.
     """
     trajectories = Trajectories(store, run.trajectories_id)
     if shard in trajectories.committed():
@@ -54,8 +59,11 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     labels = labels_of(run, prepared)
     rows = trajectories.plan().rows(shard)
     start_time, device = time.perf_counter(), device_here()
-    with one_thread():
-        field = field_of(store, run, prepared, device)
+    room = room_for(
+        digest(run.field.model_dump(mode="json"), run.fingerprint, run.weights, run.guidance, run.precision)
+    )
+    with one_thread(), precision(run.precision, device):
+        field = WithinMemory(field_of(store, run, prepared, device), room)
         recorder = Recorder(trajectories.group("r+"), run, device)
         for start in range(rows[0], rows[1], run.batch):
             stop = min(rows[1], start + run.batch)
@@ -69,6 +77,7 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
         "sha256": recorder.digests(),
         "evaluations": recorder.evaluations,
         "device": device_name(device),
+        "together": room.together(run.batch),
         "seconds": time.perf_counter() - start_time,
     }
     trajectories.commit(shard, marker)

@@ -12,6 +12,7 @@ from kpe_core.devices import device_here, device_name
 from kpe_core.features.classifier import train_classifier
 from kpe_core.features.pca import fit_pca
 from kpe_core.fields import training
+from kpe_core.precision import precision
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
@@ -63,7 +64,7 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
             },
         )
 
-    with one_thread():
+    with one_thread(), precision("float32", device):
         training.train(
             field, prepared.points, prepared.point_labels, prepared.n_classes, prepared.shape,
             until=last, resume=resume, save=lambda p: missing[last].save_checkpoint(p._asdict()),
