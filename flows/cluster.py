@@ -10,6 +10,7 @@ from typing import Any
 from flows.devices import devices_of
 from flows.profiles import AddressProfile, CudaProfile, KubernetesProfile, LocalProfile, Profile, SlurmProfile
 from kpe_core.errors import UserError
+from kpe_core.study.specs import Study
 
 LIBRARIES = {
     "cuda": ("dask_cuda", "dask-cuda", "gpu"),
@@ -28,13 +29,13 @@ class Cluster:
     """Name and UUID of each worker's GPU; empty where workers have none of their own."""
 
 
-def require_usable(profile: Profile) -> None:
-    """Whether this machine can start such workers, before anything is.
+def require_usable(profile: Profile, study: Study | None = None) -> None:
+    """Whether this machine can start such workers, and they can sample ``study``, before anything is.
 
     Raises
     ------
     UserError
-        when the profile's library is not installed, or a GPU it wants is not here.
+        when the profile's library is not installed, or a GPU that it or the study wants is not here.
     """
     if profile.kind in LIBRARIES:
         module, package, extra = LIBRARIES[profile.kind]
@@ -47,6 +48,8 @@ def require_usable(profile: Profile) -> None:
             ) from None
     if isinstance(profile, CudaProfile):
         _require_gpus(profile)
+    if isinstance(profile, LocalProfile) and study is not None:
+        _require_precisions(study)
 
 
 @contextlib.contextmanager
@@ -115,6 +118,18 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             )  # fmt: skip
             jobs.scale(n=profile.workers)
             return jobs
+
+
+def _require_precisions(study: Study) -> None:
+    """Workers on this machine have this machine's devices; what others have, only they can tell."""
+    from kpe_core.devices import device_here
+    from kpe_core.precision import require_precision
+
+    for experiment in study.experiments:
+        try:
+            require_precision(experiment.sampling.precision, device_here())
+        except UserError as error:
+            raise UserError(f"{experiment.name}: {error}") from None
 
 
 def _require_gpus(profile: CudaProfile) -> None:

@@ -16,17 +16,15 @@ def devices_of(address: str) -> tuple[str, ...]:
     from distributed import Client
 
     with Client(address) as client:
-        return distinct(client.run(device_here))
+        return distinct(client.run(_gpu_here))
 
 
-def device_here() -> str | None:
+def _gpu_here() -> str | None:
     """Name and UUID of the GPU this process computes on; None where torch sees none. Runs in the workers."""
-    import torch
+    from kpe_core.devices import device_here, device_name
 
-    if not torch.cuda.is_available():
-        return None
-    found = torch.cuda.get_device_properties(0)
-    return f"{found.name} {found.uuid}"
+    device = device_here()
+    return device_name(device) if device.type == "cuda" else None
 
 
 def distinct(found: Mapping[str, str | None]) -> tuple[str, ...]:

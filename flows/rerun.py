@@ -39,7 +39,7 @@ def rerun(
     """
     spec = load_study(study, tuple(overrides or ()))
     profile = load_profile(cluster_profile, workers)
-    require_usable(profile)
+    require_usable(profile, spec)
     with reserved(spec, store, get_run_logger().info) as where:
         before = holdings(where, spec)
         begin(where, spec.name)

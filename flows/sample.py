@@ -41,7 +41,7 @@ def sample(
     """
     spec = load_study(study, tuple(overrides or ()))
     profile = load_profile(cluster_profile, workers)
-    require_usable(profile)
+    require_usable(profile, spec)
     with reserved(spec, store, get_run_logger().info) as where, cluster(profile) as running:
         error = launch(spec, where, running, shard_size, sample_study)
     if error is not None:

@@ -26,7 +26,7 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
         before anything is started, when the study, the store or the cluster cannot work.
     """
     profile = load_profile(cluster_name, workers)
-    require_usable(profile)
+    require_usable(profile, study)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(reserved(study, store_url))

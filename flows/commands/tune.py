@@ -35,7 +35,7 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
     """
     aim = target(study)
     profile = load_profile(cluster_name, workers)
-    require_usable(profile)
+    require_usable(profile, study)
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(reserved(aim.study_of(aim.rungs[-1], ()), store_url))

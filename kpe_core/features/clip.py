@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
@@ -21,7 +22,7 @@ SOURCE = (
 )
 
 
-def clip(spec: ClipSpace, images: Images, classes: Sequence[str]) -> Extractor:
+def clip(spec: ClipSpace, images: Images, classes: Sequence[str], device: torch.device = CPU) -> Extractor:
     """Normalised image embeddings; the reading is 100·cos with the prompts of ``classes``, in order.
 
     Images are resized to the model's own square (all data here are square or meant to be seen whole, so nothing is
@@ -50,8 +51,9 @@ def clip(spec: ClipSpace, images: Images, classes: Sequence[str]) -> Extractor:
         said = " ".join(str(error).split())[:200]
         raise UserError(f"{path} does not fit open_clip's {spec.model}: {said}") from None
     tokens = open_clip.get_tokenizer(spec.model)([spec.prompt.replace("{class}", name) for name in classes])
+    model = model.to(device)
     with torch.inference_mode():
-        prompts = normalize(model.encode_text(tokens).to(torch.float64), dim=1)
+        prompts = normalize(model.encode_text(tokens.to(device)).to(torch.float64), dim=1)
     side = model.visual.image_size[0] if isinstance(model.visual.image_size, tuple) else model.visual.image_size
     mean, std = model.visual.preprocess_cfg["mean"], model.visual.preprocess_cfg["std"]
 
@@ -61,4 +63,4 @@ def clip(spec: ClipSpace, images: Images, classes: Sequence[str]) -> Extractor:
     def read_out(f: Tensor) -> Tensor:
         return 100.0 * normalize(f.to(torch.float64), dim=1) @ prompts.T
 
-    return Extractor(prompts.shape[1], features, read_out)
+    return Extractor(prompts.shape[1], features, read_out, device)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.diffusers_folder import open_model, weights_of
 from kpe_core.weights.files import found, read_json, sha256_of_all
@@ -27,6 +28,7 @@ class LatentDecoder:
     Parameters
     ----------
     folder : with ``config.json`` and safetensors
+    device : where it decodes
 
     Raises
     ------
@@ -34,12 +36,12 @@ class LatentDecoder:
         when the folder is missing, broken or not what its configuration says.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         config = read_json(_configuration(folder))
         if (name := config.get("_class_name")) != "AutoencoderKL":
             raise UserError(f"data.vae: {folder} holds a {name or 'nameless model'}, and an AutoencoderKL is wanted")
         self.folder = folder
-        self.network = open_model(folder, "AutoencoderKL", torch.float32)
+        self.network = open_model(folder, "AutoencoderKL", torch.float32).to(device)
         kept = self.network.config
         self.channels = int(kept["latent_channels"])
         self.factor = float(kept["scaling_factor"])
@@ -59,15 +61,15 @@ class LatentDecoder:
         What was decoded last is kept: several extractors look at the same samples one after the other.
         """
         z = latents.to(torch.float32)
-        key = repr(tuple(z.shape)).encode() + z.contiguous().numpy().tobytes()
+        key = repr(tuple(z.shape)).encode() + z.contiguous().cpu().numpy().tobytes()
         if self._last is None or self._last[0] != key:
             parts = (z / self.factor + self.shift).split(self.at_once(*z.shape[-2:]))
             self._last = key, torch.cat([self.network.decode(part, return_dict=False)[0] for part in parts])
         return self._last[1].clamp(-1.0, 1.0)
 
 
-def decoder_of(prepared: Prepared) -> LatentDecoder:
-    """The decoder of some data's latents, loaded once a process.
+def decoder_of(prepared: Prepared, device: torch.device = CPU) -> LatentDecoder:
+    """The decoder of some data's latents, loaded on ``device`` once a process.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def decoder_of(prepared: Prepared) -> LatentDecoder:
         raise UserError(
             f"data.vae decodes latents, and {prepared.name!r} has points of shape {prepared.shape}; remove it"
         )
-    decoder = _decoder(prepared.vae, vae_sha256(prepared.vae))
+    decoder = _decoder(prepared.vae, vae_sha256(prepared.vae), device)
     if decoder.channels != prepared.shape[0]:
         raise UserError(
             f"data.vae: {decoder.folder} decodes latents of {decoder.channels} channels; {prepared.name!r} has "
@@ -116,5 +118,5 @@ def _configuration(folder: Path) -> Path:
 
 
 @functools.lru_cache(maxsize=1)
-def _decoder(folder: str, sha256: str) -> LatentDecoder:
-    return LatentDecoder(Path(folder))
+def _decoder(folder: str, sha256: str, device: torch.device) -> LatentDecoder:
+    return LatentDecoder(Path(folder), device)

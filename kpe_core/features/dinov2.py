@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
@@ -19,7 +20,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Where the folder has no preprocessor_config.json."""
 
 
-def dinov2(spec: DinoSpace, images: Images) -> Extractor:
+def dinov2(spec: DinoSpace, images: Images, device: torch.device = CPU) -> Extractor:
     """The pooled output of the folder's model, of whole images resized to ``spec.side`` (published ones crop the middle).
 
     Raises
@@ -46,7 +47,7 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
         if keys := sorted(map(str, loaded[problem])):
             which = f"{problem.replace('_', ' ')}: {', '.join(keys[:3])}"
             raise UserError(f"{weights} is not the model that config.json describes: {which}")
-    network.eval()
+    network.to(device).eval()
     preprocessor = folder / "preprocessor_config.json"
     told = read_json(preprocessor) if preprocessor.exists() else {}
     mean, std = told.get("image_mean", MEAN), told.get("image_std", STD)
@@ -55,4 +56,4 @@ def dinov2(spec: DinoSpace, images: Images) -> Extractor:
         seen = normalised(resized(images(x), spec.side), mean, std)
         return torch.as_tensor(network(pixel_values=seen).pooler_output)
 
-    return Extractor(network.config.hidden_size, features)
+    return Extractor(network.config.hidden_size, features, device=device)

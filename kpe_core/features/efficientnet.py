@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kpe_core.devices import CPU
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
 from kpe_core.study.specs import EfficientNetSpace
@@ -104,7 +105,7 @@ def weights_path(spec: EfficientNetSpace) -> str:
     return spec.weights or str(files(PACKAGE) / INSIDE)
 
 
-def efficientnet(spec: EfficientNetSpace, images: Images) -> Extractor:
+def efficientnet(spec: EfficientNetSpace, images: Images, device: torch.device = CPU) -> Extractor:
     """Pooled features and ImageNet's logits of images resized to ``spec.side``.
 
     Raises
@@ -115,5 +116,9 @@ def efficientnet(spec: EfficientNetSpace, images: Images) -> Extractor:
     path = found(weights_path(spec), f"space {spec.name}, weights of EfficientNet-Lite0", SOURCE)
     network = EfficientNetLite0()
     fill(network, read_tensors(path), path, "EfficientNet-Lite0")
-    network.eval()
-    return Extractor(FEATURES, lambda x: network(normalised(resized(images(x), spec.side), MEAN, STD)), network.logits)
+    network.to(device).eval()
+
+    def features(x: Tensor) -> Tensor:
+        return torch.as_tensor(network(normalised(resized(images(x), spec.side), MEAN, STD)))
+
+    return Extractor(FEATURES, features, network.logits, device)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kpe_core.devices import CPU
+from kpe_core.precision import precision
+
 Features = Callable[[Tensor], Tensor]
 ReadOut = Callable[[Tensor], Tensor]
 
@@ -24,10 +27,12 @@ class Extractor:
     """Points in prepared coordinates (B, D) float32 ↦ features (B, dim) float32."""
     read_out: ReadOut | None = None
     """Features (B, dim) ↦ one logit a class (B, C) float64; None where it knows no classes."""
+    device: torch.device = CPU
+    """Where it computes: it takes points and features there, and gives its answers there."""
 
 
 def extract(extractor: Extractor, x: Tensor, batch: int = BATCH) -> Tensor:
-    """Features (N, dim) float32 of points ``x`` (N, D), in batches aligned to its first row."""
-    with torch.inference_mode():
-        parts = [extractor.features(rows) for rows in x.split(batch)]
+    """Features (N, dim) float32 of points ``x`` (N, D), in batches aligned to its first row; both on the CPU."""
+    with torch.inference_mode(), precision("float32", extractor.device):
+        parts = [extractor.features(rows.to(extractor.device)).cpu() for rows in x.split(batch)]
     return torch.cat(parts)

@@ -7,16 +7,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.features.decoder import decoder_of
 
 Images = Callable[[Tensor], Tensor]
-"""Points in prepared coordinates (B, D) ↦ RGB images (B, 3, H, W) float32 in [0, 1]."""
+"""Points in prepared coordinates (B, D) ↦ RGB images (B, 3, H, W) float32 in [0, 1], on the points' device."""
 
 
-def images_of(prepared: Prepared) -> Images:
+def images_of(prepared: Prepared, device: torch.device = CPU) -> Images:
     """Undo the preparation and scale the data's range to [0, 1]; what lies beyond is cut, grey becomes three channels.
-    Latents are decoded by the VAE their spec names.
+    Latents are decoded by the VAE their spec names, which is on ``device``, as they must be.
 
     Raises
     ------
@@ -25,7 +26,7 @@ def images_of(prepared: Prepared) -> Images:
     """
     shape = prepared.shape
     if prepared.kind == "latent" or prepared.vae is not None:
-        decoder = decoder_of(prepared)
+        decoder = decoder_of(prepared, device)
         return lambda x: (decoder.decode(_raw(prepared, x)) + 1.0) / 2.0
     if not prepared.is_image or prepared.channels not in (1, 3):
         raise UserError(
@@ -45,7 +46,7 @@ def images_of(prepared: Prepared) -> Images:
 
 
 def _raw(prepared: Prepared, x: Tensor) -> Tensor:
-    return torch.from_numpy(prepared.affine.invert(x.numpy().reshape(-1, *prepared.shape)))
+    return torch.from_numpy(prepared.affine.invert(x.cpu().numpy().reshape(-1, *prepared.shape))).to(x.device)
 
 
 def resized(images: Tensor, side: int) -> Tensor:
@@ -57,5 +58,5 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 def normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(pixel − mean) / std, channel by channel."""
-    centre, spread = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (mean, std))
+    centre, spread = (images.new_tensor(values)[:, None, None] for values in (mean, std))
     return (images - centre) / spread

@@ -5,6 +5,7 @@ import io
 import torch
 from torch import Tensor
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images
@@ -20,7 +21,7 @@ SOURCE = (
 )
 
 
-def inception(spec: InceptionSpace, images: Images) -> Extractor:
+def inception(spec: InceptionSpace, images: Images, device: torch.device = CPU) -> Extractor:
     """The last pooled layer, of images in whole grey levels 0…255 as FID is defined; the network resizes them itself,
     as TensorFlow 1 did. So its Fréchet distance, kernel distance, precision and recall compare with published ones.
 
@@ -40,8 +41,10 @@ def inception(spec: InceptionSpace, images: Images) -> Extractor:
     except (RuntimeError, KeyError) as error:
         raise UserError(f"{path} is not torch-fidelity's InceptionV3: {' '.join(str(error).split())[:200]}") from None
 
+    network = network.to(device)
+
     def features(x: Tensor) -> Tensor:
         levels = (images(x) * 255).round().to(torch.uint8)
         return torch.as_tensor(network(levels)[0])
 
-    return Extractor(FEATURES, features)
+    return Extractor(FEATURES, features, device=device)

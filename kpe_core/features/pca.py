@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kpe_core.devices import CPU
 from kpe_core.features.extractor import Extractor
 
 BLOCK = 4096
@@ -39,7 +40,7 @@ def most_components(n_points: int, dim: int) -> int:
     return min(n_points - 1, dim)
 
 
-def pca(tensors: dict[str, Tensor]) -> Extractor:
+def pca(tensors: dict[str, Tensor], device: torch.device = CPU) -> Extractor:
     """Scores along the fitted axes."""
-    mean, axes = tensors["mean"], tensors["axes"]
-    return Extractor(len(axes), lambda x: (x - mean) @ axes.T)
+    mean, axes = tensors["mean"].to(device), tensors["axes"].to(device)
+    return Extractor(len(axes), lambda x: (x - mean) @ axes.T, device=device)

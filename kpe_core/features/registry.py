@@ -3,9 +3,11 @@
 import hashlib
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.devices import CPU
 from kpe_core.features.classifier import SmallClassifier
 from kpe_core.features.clip import SOURCE as CLIP
 from kpe_core.features.clip import clip
@@ -37,8 +39,10 @@ PretrainedSpace = EfficientNetSpace | ClipSpace | InceptionSpace | DinoSpace
 """Whose weights lie in a file, and which look at pictures."""
 
 
-def build(spec: SpaceSpec, prepared: Prepared, trained: dict[str, Tensor] | None = None) -> Extractor:
-    """The extractor of a space on ``prepared`` data; ``trained``: weights of one that is fitted on them.
+def build(
+    spec: SpaceSpec, prepared: Prepared, trained: dict[str, Tensor] | None = None, device: torch.device = CPU
+) -> Extractor:
+    """The extractor, on ``device``, of a space on ``prepared`` data; ``trained``: weights of one that is fitted on them.
 
     Raises
     ------
@@ -50,20 +54,21 @@ def build(spec: SpaceSpec, prepared: Prepared, trained: dict[str, Tensor] | None
             return Extractor(prepared.dim, lambda x: x)
         case PcaSpace():
             assert trained is not None
-            return pca(trained)
+            return pca(trained, device)
         case ClassifierSpace():
             assert trained is not None
             network = SmallClassifier(prepared.shape, prepared.n_classes, spec.features)
             network.load_state_dict(trained)
-            return Extractor(spec.features, network.eval().features, network.logits)
+            network.to(device).eval()
+            return Extractor(spec.features, network.features, network.logits, device)
         case EfficientNetSpace():
-            return efficientnet(spec, images_of(prepared))
+            return efficientnet(spec, images_of(prepared, device), device)
         case ClipSpace():
-            return clip(spec, images_of(prepared), prepared.class_names)
+            return clip(spec, images_of(prepared, device), prepared.class_names, device)
         case InceptionSpace():
-            return inception(spec, images_of(prepared))
+            return inception(spec, images_of(prepared, device), device)
         case DinoSpace():
-            return dinov2(spec, images_of(prepared))
+            return dinov2(spec, images_of(prepared, device), device)
 
 
 def weights_file(spec: PretrainedSpace) -> Path:

@@ -61,14 +61,14 @@ class VelocityMLP(nn.Module):
     def at_time(self, x: Tensor, t: float, label: Tensor) -> Tensor:
         """``forward`` for one time common to all rows, but for float32 rounding; for evaluation, not for training.
 
-        What depends on t and the class alone is computed once for every class and gathered; large batches go through in
-        parts that stay in cache.
+        What depends on t and the class alone is computed once for every class and gathered; on a CPU, large batches
+        go through in parts that stay in cache.
         """
         c, place = self.conditioning.at_time(t, label)
         blocks = cast(list[ResidualBlock], list(self.blocks))
         shifts = [block.shift(c) for block in blocks]
         v = torch.empty_like(x)
-        rows = max(1, CACHED // c.shape[1])
+        rows = max(1, CACHED // c.shape[1]) if x.device.type == "cpu" else max(1, len(x))
         for x_part, place_part, v_part in zip(x.split(rows), place.split(rows), v.split(rows), strict=True):
             h = self.embed_state(x_part)
             for block, shift in zip(blocks, shifts, strict=True):

@@ -7,11 +7,13 @@ import torch
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.devices import CPU, device_here
 from kpe_core.errors import UserError
 from kpe_core.features.extractor import Extractor, ReadOut, extract
 from kpe_core.features.registry import PretrainedSpace, build, weights_file, weights_sha256
 from kpe_core.features.semantics import prototypes
 from kpe_core.identity import digest
+from kpe_core.precision import precision
 from kpe_core.store.features import FeatureSet
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
@@ -116,7 +118,8 @@ def extractor_of(url: str, data: DataSpec, space: SpaceSpec, weights: str) -> Ex
             f"{found[:12]}… now; start the study again, or put the old files back"
         )
     trained = WeightsBox(Store(url), space_recipe(space, prepared)).load() if isinstance(space, TrainedSpace) else None
-    return build(space, prepared, trained)
+    # The coordinates themselves are computed nowhere.
+    return build(space, prepared, trained, CPU if isinstance(space, PixelSpace) else device_here())
 
 
 def read_out_of(store: Store, run: Run, space: SpaceSpec) -> ReadOut | None:
@@ -125,7 +128,15 @@ def read_out_of(store: Store, run: Run, space: SpaceSpec) -> ReadOut | None:
         return None
     if space.semantics == "prototypes":
         return _prototypes(store.url, run.data, space, features_id(run, space, load(run.data)))
-    return extractor_of(store.url, run.data, space, run.weights_of(space.name)).read_out
+    extractor = extractor_of(store.url, run.data, space, run.weights_of(space.name))
+    return functools.partial(_read_out, extractor) if extractor.read_out is not None else None
+
+
+def _read_out(extractor: Extractor, features: torch.Tensor) -> torch.Tensor:
+    """Logits of features on the CPU, there."""
+    assert extractor.read_out is not None
+    with precision("float32", extractor.device):
+        return extractor.read_out(features.to(extractor.device)).cpu()
 
 
 @functools.lru_cache(maxsize=8)

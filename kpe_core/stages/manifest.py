@@ -64,14 +64,14 @@ def finalise(store: Store, run: Run, study: str, accepted: dict[str, Any] | None
         for name in RUN_TABLES
         if store.exists(f"{folder}/tables/{name}.parquet")
     }
-    group_attributes = trajectories.group().attrs
+    origin: Any = trajectories.group().attrs["provenance"]
     manifest: dict[str, Any] = {
         "run": run.model_dump(mode="json"),
         "run_id": run.run_id,
         "trajectories": trajectories.folder,
         "study": study,
         "tables": tables,
-        "provenance": group_attributes["provenance"],
+        "provenance": {**origin, "device": _devices(markers)},
         "evaluations": sum(m["evaluations"] for m in markers),
         "sampling_seconds": sum(m["seconds"] for m in markers),
         "finalised": now(),
@@ -79,6 +79,11 @@ def finalise(store: Store, run: Run, study: str, accepted: dict[str, Any] | None
     }
     store.write_json(f"{folder}/manifest.json", manifest)
     store.remove(f"{folder}/quarantine.json")
+
+
+def _devices(markers: list[dict[str, Any]]) -> str:
+    """Where the shards were sampled: each device once. Markers of before there was a choice tell none."""
+    return ", ".join(sorted({marker.get("device", "cpu") for marker in markers}))
 
 
 def quarantine(store: Store, run: Run, failed: list[str], study: str) -> None:

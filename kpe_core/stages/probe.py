@@ -6,8 +6,10 @@ import numpy as np
 import torch
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.devices import device_here
 from kpe_core.measure.bootstrap import Interval
 from kpe_core.measure.statistics import spearman
+from kpe_core.precision import nearest_precision, precision
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.sampling.path import follow
 from kpe_core.stages.labels import labels_of
@@ -47,7 +49,10 @@ def probe_scores(store: Store, run: Run, prepared: Prepared, kpe: np.ndarray) ->
     label = torch.from_numpy(labels_of(run, prepared)[:n]) if run.conditional else None
     times = np.array([0.0, 1.0 - LAST, 1.0])
     course = replace(course_of(run), times=times, solver="dopri5", tolerance=TOLERANCE)
-    path = follow(field_of(store, run, prepared), x0, label, course, run.energy_split)
+    device = device_here()
+    with precision(nearest_precision(run.precision, device), device):
+        label = None if label is None else label.to(device)
+        path = follow(field_of(store, run, prepared, device), x0.to(device), label, course, run.energy_split)
     ours, theirs = kpe[:n], path.energies.kpe
     pick = np.random.Generator(np.random.Philox(key=[run.seed, 0x9B0E])).integers(n, size=(RESAMPLES, n))
     draws = ours[pick].sum(axis=1) / theirs[pick].sum(axis=1) - 1.0

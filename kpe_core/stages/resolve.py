@@ -1,8 +1,11 @@
 """Stage: a cell of a study becomes a run, once its data are loaded and its weights trained."""
 
+import functools
+
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.features.registry import weights_sha256
 from kpe_core.fields.base import VelocityField
@@ -69,30 +72,42 @@ def network_box(store: Store, cell: Cell, fingerprint: str) -> WeightsBox:
     return WeightsBox(store, weights_recipe(training_recipe(cell.field, fingerprint), cell.training_step))
 
 
-def field_of(store: Store, run: Run, prepared: Prepared) -> VelocityField:
-    """The run's velocity field, guidance included, ready to evaluate."""
+def field_of(store: Store, run: Run, prepared: Prepared, device: torch.device = CPU) -> VelocityField:
+    """The run's velocity field, guidance included, ready to evaluate on ``device``."""
     field: VelocityField
     if isinstance(run.field, NetworkField):
-        weights = network_box(store, run, run.fingerprint).load()
-        field = NetworkVelocity(restore(run.field, prepared.shape, prepared.n_classes, weights))
+        assert run.weights is not None
+        recipe = network_box(store, run, run.fingerprint).recipe
+        field = _network(store.url, recipe, run.weights, run.field, prepared.shape, prepared.n_classes, device)
     elif isinstance(run.field, PretrainedField):
-        field = _pretrained(run, prepared)
+        field = _pretrained(run, prepared, device)
     else:
-        field = exact_field(run.field, prepared)
+        field = exact_field(run.field, prepared, device)
     return field if run.guidance == 1.0 else Guided(field, run.guidance)
 
 
-def _pretrained(run: Run, prepared: Prepared) -> VelocityField:
+@functools.lru_cache(maxsize=2)
+def _network(
+    url: str, recipe: str, sha256: str, spec: NetworkField, shape: tuple[int, ...], n_classes: int, device: torch.device
+) -> NetworkVelocity:
+    """A network on a device, its weights read once for all shards a process samples; ``sha256`` keeps others' apart.
+
+    ``url``: of the store that holds them, under ``recipe``.
+    """
+    return NetworkVelocity(restore(spec, shape, n_classes, WeightsBox(Store(url), recipe).load()).to(device))
+
+
+def _pretrained(run: Run, prepared: Prepared, device: torch.device) -> VelocityField:
     assert run.weights is not None
     assert isinstance(run.field, PretrainedField)
     try:
-        return pretrained_field(run.field, prepared.shape, run.weights)
+        return pretrained_field(run.field, prepared.shape, run.weights, device)
     except UserError as error:
         raise UserError(f"run {run.label}: {error}") from None
 
 
-def exact_field(spec: ExactSpec, prepared: Prepared) -> ExactField:
-    """The exact field of the data's training points."""
-    points = torch.from_numpy(prepared.points)
-    labels = torch.from_numpy(prepared.point_labels) if spec.conditional else None
+def exact_field(spec: ExactSpec, prepared: Prepared, device: torch.device = CPU) -> ExactField:
+    """The exact field of the data's training points, which it holds on ``device``."""
+    points = torch.from_numpy(prepared.points).to(device)
+    labels = torch.from_numpy(prepared.point_labels).to(device) if spec.conditional else None
     return ExactField(points, labels, bridge(spec.bridge), getattr(torch, spec.dtype))

@@ -12,9 +12,13 @@ import zarr
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import load
+from kpe_core.devices import CPU, device_here, device_name
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
+from kpe_core.fields.within_memory import WithinMemory, room_for
+from kpe_core.identity import digest
+from kpe_core.precision import precision
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.sampling.path import follow
@@ -45,6 +49,8 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     ------
     NumericalTrouble
         when the field returns something not finite; names the run, the sample, the step and the time.
+    UserError
+        when the device cannot have the run's precision, or its memory does not hold one sample's evaluation.
     """
     trajectories = Trajectories(store, run.trajectories_id)
     if shard in trajectories.committed():
@@ -52,10 +58,13 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     prepared = load(run.data)
     labels = labels_of(run, prepared)
     rows = trajectories.plan().rows(shard)
-    start_time = time.perf_counter()
-    with one_thread():
-        field = field_of(store, run, prepared)
-        recorder = Recorder(trajectories.group("r+"), run)
+    start_time, device = time.perf_counter(), device_here()
+    room = room_for(
+        digest(run.field.model_dump(mode="json"), run.fingerprint, run.weights, run.guidance, run.precision)
+    )
+    with one_thread(), precision(run.precision, device):
+        field = WithinMemory(field_of(store, run, prepared, device), room)
+        recorder = Recorder(trajectories.group("r+"), run, device)
         for start in range(rows[0], rows[1], run.batch):
             stop = min(rows[1], start + run.batch)
             label = torch.from_numpy(labels[start:stop]) if run.conditional else None
@@ -67,6 +76,8 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
         "rows": list(rows),
         "sha256": recorder.digests(),
         "evaluations": recorder.evaluations,
+        "device": device_name(device),
+        "together": room.together(run.batch),
         "seconds": time.perf_counter() - start_time,
     }
     trajectories.commit(shard, marker)
@@ -88,11 +99,12 @@ def course_of(run: Run) -> Course:
 class Recorder:
     """Writes batches of trajectories as the sampler yields their steps.
 
-    Writing overlaps computing: one thread compresses, hashes and stores one block of states while the next one fills.
+    Paths are followed on ``device``, from noise made on the CPU whatever the device. Writing overlaps computing: one thread
+    compresses, hashes and stores one block of states while the next one fills.
     """
 
-    def __init__(self, group: zarr.Group, run: Run) -> None:
-        self.run = run
+    def __init__(self, group: zarr.Group, run: Run, device: torch.device = CPU) -> None:
+        self.run, self.device = run, device
         self.course = course_of(run)
         self.arrays = dict(group.arrays())
         self.states = {int(i): k for k, i in enumerate(kept_states(run))}
@@ -106,14 +118,15 @@ class Recorder:
         self, field: VelocityField, start: int, stop: int, label: torch.Tensor | None, shape: tuple[int, ...]
     ) -> None:
         """Sample rows ``start`` … ``stop − 1`` and write everything the run keeps of them."""
-        x0 = torch.from_numpy(initial_noise(self.run.seed, start, stop, int(np.prod(shape))))
+        x0 = torch.from_numpy(initial_noise(self.run.seed, start, stop, int(np.prod(shape)))).to(self.device)
+        label = None if label is None else label.to(self.device)
         rows = slice(start, stop)
         block = _StateBlock(self, rows, shape)
         path = follow(field, x0, label, self.course, self.run.energy_split, keep=block.offer)
         per_step = {"power": path.spent.power, "energy": path.spent.energy} | path.told
         for name, values in (per_step | vars(path.energies)).items():
             self.write(name, (rows,), values)
-        self.write("x1", (rows,), path.x1.numpy().astype(np.float32).reshape(-1, *shape))
+        self.write("x1", (rows,), path.x1.cpu().numpy().astype(np.float32).reshape(-1, *shape))
         self.evaluations += (stop - start) * path.evaluations
 
     def write(self, name: str, region: tuple[slice, ...], values: NDArray) -> None:
@@ -153,7 +166,7 @@ class _StateBlock:
     def offer(self, grid_index: int, state: torch.Tensor) -> None:
         if grid_index not in self.recorder.states:
             return
-        self.buffer[:, self.filled] = state.numpy().reshape(-1, *self.buffer.shape[2:])
+        self.buffer[:, self.filled] = state.cpu().numpy().reshape(-1, *self.buffer.shape[2:])
         self.filled += 1
         if self.filled == self.buffer.shape[1] or self.first + self.filled == self.n_states:
             region = (self.rows, slice(self.first, self.first + self.filled))

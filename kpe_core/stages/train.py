@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from kpe_core.data.datasets import Prepared, load
+from kpe_core.devices import device_here, device_name
 from kpe_core.features.classifier import train_classifier
 from kpe_core.features.pca import fit_pca
 from kpe_core.fields import training
+from kpe_core.precision import precision
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 from kpe_core.store.weights import WeightsBox
@@ -43,7 +45,7 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
     resume = training.Progress(**saved) if saved is not None else None
     if resume is not None and resume.step > min(missing):
         resume = None
-    start, device = time.perf_counter(), "cuda" if torch.cuda.is_available() else "cpu"
+    start, device = time.perf_counter(), device_here()
 
     def keep(learned: training.Trained) -> None:
         missing[learned.step].save(
@@ -57,16 +59,16 @@ def _train_network(data: DataSpec, field: NetworkField, prepared: Prepared, miss
                 "curve": learned.curve,
                 "resumed_at": resume.step if resume else 0,
                 "seconds": time.perf_counter() - start,
-                "device": device,
+                "device": device_name(device),
                 "provenance": provenance(),
             },
         )
 
-    with one_thread():
+    with one_thread(), precision("float32", device):
         training.train(
             field, prepared.points, prepared.point_labels, prepared.n_classes, prepared.shape,
             until=last, resume=resume, save=lambda p: missing[last].save_checkpoint(p._asdict()),
-            at=missing, keep=keep, device=device,
+            at=missing, keep=keep, device=str(device),
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, source revision, device. No times, so that equal runs have equal metadata."""
+"""Where numbers come from: versions, source revision. No times, so that equal runs have equal metadata."""
 
 import platform
 import subprocess
@@ -16,7 +16,6 @@ def provenance() -> dict[str, str | int | None]:
         "git": _git_revision(),
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "device": "cpu",
         **{package: version(package) for package in ("torch", "numpy", "zarr", "xarray")},
     }
 

@@ -13,6 +13,7 @@ from kpe_core.study.specs import (
     FieldSpec,
     MeasureSpec,
     NetworkField,
+    Precision,
     PretrainedField,
     ShapingSpec,
     SolverName,
@@ -49,6 +50,7 @@ class Cell(Spec):
     seed: int
     energy_split: float
     batch: int
+    precision: Precision = "float32"
     states: StatesSpec
     measure: MeasureSpec
 
@@ -87,8 +89,10 @@ class Run(Cell):
         said = {"data": self.data.identity()} | self.model_dump(mode="json", include=keep)
         if isinstance(self.field, PretrainedField):
             said["field"] = self.field.identity()
-        # All classes in turn go without saying, as they did before there was a choice.
-        return said if self.classes == "even" else said | {"classes": self.model_dump(mode="json")["classes"]}
+        # What goes without saying did so before there was a choice: all classes in turn, and float32.
+        chosen = self.model_dump(mode="json", include={"classes", "precision"})
+        usual = {"classes": "even", "precision": "float32"}
+        return said | {name: value for name, value in chosen.items() if value != usual[name]}
 
     @property
     def trajectories_id(self) -> str:
@@ -132,6 +136,7 @@ def cells(study: Study) -> Iterator[Cell]:
                     seed=s.seed,
                     energy_split=s.energy_split,
                     batch=s.batch,
+                    precision=s.precision,
                     states=s.states,
                     measure=experiment.measure,
                 )
@@ -164,7 +169,7 @@ def _label(
     guidance: float,
     shaping: ShapingSpec,
 ) -> str:
-    """The experiment's name, and whatever it sweeps."""
+    """The experiment's name, whatever it sweeps, and a precision that is not the usual one."""
     parts = [experiment.name]
     s = experiment.sampling
     if len(experiment.fields) > 1:
@@ -179,6 +184,8 @@ def _label(
         parts.append(f"w{guidance:g}")
     if len(s.shapings) > 1:
         parts.append(_shaping(shaping, s.shapings))
+    if s.precision != "float32":
+        parts.append(s.precision)
     return " ".join(parts)
 
 

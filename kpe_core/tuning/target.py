@@ -38,7 +38,8 @@ class Target:
         plain = ShapingSpec()
         sampling = SamplingSpec(
             n_samples=samples, seed=cell.seed, solvers=(cell.solver,), nfe=(cell.nfe,), guidance=(cell.guidance,),
-            classes=cell.classes, grid=cell.grid, energy_split=cell.energy_split, batch=cell.batch, states=cell.states,
+            classes=cell.classes, grid=cell.grid, energy_split=cell.energy_split, batch=cell.batch,
+            precision=cell.precision, states=cell.states,
             shapings=(plain, *(s for s in dict.fromkeys(shapings) if not s.is_plain)),
             **({} if cell.tolerance is None else {"tolerance": cell.tolerance}),
         )  # fmt: skip

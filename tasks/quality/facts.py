@@ -50,7 +50,7 @@ FACTS = {
     "max_entropy": "entropy of equal posterior weights [nat], with its rounding",
     "landing_limit": "landing 1 − η(1) from which on an exact field's energy has no limit as steps are added",
     "tolerance": "error of a step allowed to the adaptive solver; 0 for the others",
-    "power_slack": "relative difference allowed to a power computed again in other batches: more in half precision",
+    "power_slack": "relative difference allowed to a power computed again in other batches: more below float32",
     "path_slack": "what bounds on whole paths may miss by: rounding, or what an adaptive solver's steps add up to",
 }
 """Every fact and what it is."""
@@ -93,9 +93,13 @@ def facts(run: Run, prepared: Prepared, dims: dict[str, int]) -> dict[str, Any]:
         if isinstance(run.field, ExactField)
         else math.inf,
         "tolerance": tolerance,
-        "power_slack": 0.05 if getattr(run.field, "dtype", "float32") in ("float16", "bfloat16") else 1e-3,
+        "power_slack": 0.05 if _is_rough(run) else 1e-3,
         "path_slack": max(1e-9, ADAPTIVE_SLACK * tolerance),
     }
+
+
+def _is_rough(run: Run) -> bool:
+    return run.precision != "float32" or getattr(run.field, "dtype", "float32") in ("float16", "bfloat16")
 
 
 def _metrics(run: Run, prepared: Prepared, dims: dict[str, int]) -> list[str]:

@@ -6,8 +6,10 @@ import torch
 from numpy.typing import NDArray
 
 from kpe_core.data.datasets import Prepared
+from kpe_core.devices import device_here
 from kpe_core.fields.base import VelocityField
 from kpe_core.points.neighbours import nearest
+from kpe_core.precision import nearest_precision, precision
 from kpe_core.sampling.noise import initial_noise
 from kpe_core.stages.labels import labels_of
 from kpe_core.stages.resolve import field_of
@@ -114,11 +116,13 @@ def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.D
         which = spread(run.n_samples, LEAST)
     labels = labels_of(run, prepared)[which]
     batches = [slice(start, start + run.batch) for start in range(0, len(which), run.batch)]
-    field, power = field_of(store, run, prepared), group["power"]  # type: ignore[index]
+    device, power = device_here(), group["power"]  # type: ignore[index]
+    field = field_of(store, run, prepared, device)
 
     def gap(x: Array, t: float, step: int) -> Array:
         """Relative to the power, and to 1 % of the mean power where that is more, so that resting particles may differ."""
-        again = np.concatenate([_power(field, x[rows], t, labels[rows]) for rows in batches])
+        with precision(nearest_precision(run.precision, device), device):
+            again = np.concatenate([_power(field, x[rows], t, labels[rows], device) for rows in batches])
         stored = np.asarray(power.oindex[which, step], dtype=np.float64)
         scale = np.maximum(again, 0.01 * again.mean())
         found = np.abs(stored - again) / np.where(scale > 0, scale, 1.0)
@@ -134,10 +138,10 @@ def _evaluate(store: Store, run: Run, group: object, prepared: Prepared) -> pd.D
     return pd.DataFrame(columns, index=which)
 
 
-def _power(field: VelocityField, x: Array, t: float, labels: NDArray[np.int64]) -> Array:
+def _power(field: VelocityField, x: Array, t: float, labels: NDArray[np.int64], device: torch.device) -> Array:
     """‖v(x, t)‖², (B,); labels of −1 ask for no class."""
-    asked = torch.from_numpy(labels) if (labels >= 0).all() else None
-    velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)), t, asked).velocity.to(torch.float64)
+    asked = torch.from_numpy(labels).to(device) if (labels >= 0).all() else None
+    velocity = field.evaluate(torch.from_numpy(np.nan_to_num(x)).to(device), t, asked).velocity.to(torch.float64)
     return np.asarray(torch.linalg.vecdot(velocity, velocity).cpu().numpy())
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.conventions import Habits
 from kpe_core.fields.pretrained.network import Network
@@ -80,8 +81,8 @@ def weights_of(folder: Path) -> list[Path]:
     )
 
 
-def load(folder: Path, dtype: torch.dtype) -> Network:
-    """The folder's network.
+def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU) -> Network:
+    """The folder's network, on ``device``.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def load(folder: Path, dtype: torch.dtype) -> Network:
         raise UserError(
             f"{model} holds a {name}; this layout is for {', '.join(MODELS)}. Use layout: function for others"
         )
-    network = open_model(model, name, dtype)
+    network = open_model(model, name, dtype).to(device)
     kept = network.config
     channels, outgoing = int(kept["in_channels"]), int(kept["out_channels"] or kept["in_channels"])
     if outgoing not in (channels, 2 * channels):

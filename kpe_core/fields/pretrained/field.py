@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.base import Evaluation
 from kpe_core.fields.bridges import bridge
@@ -19,7 +20,7 @@ PROOF_TIME = 0.5
 
 
 class PretrainedVelocity:
-    """v(x, t, y) of a model trained elsewhere, for data points of ``shape``.
+    """v(x, t, y) of a model trained elsewhere, on ``device``, for data points of ``shape``.
 
     Raises
     ------
@@ -29,8 +30,10 @@ class PretrainedVelocity:
 
     evaluations = 1
 
-    def __init__(self, spec: PretrainedField, network: Network, shape: tuple[int, ...]) -> None:
-        self.spec, self.network, self.shape = spec, network, shape
+    def __init__(
+        self, spec: PretrainedField, network: Network, shape: tuple[int, ...], device: torch.device = CPU
+    ) -> None:
+        self.spec, self.network, self.shape, self.device = spec, network, shape, device
         self.conventions = Conventions.of(spec, network.habits)
         self.bridge = bridge(spec.bridge)
         self.dtype: torch.dtype = getattr(torch, spec.dtype)
@@ -108,9 +111,9 @@ class PretrainedVelocity:
             when it fails, or returns another shape, or something not finite.
         """
         x = torch.randn(2, math.prod(self.shape), dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        label = None if self.spec.n_classes is None else torch.zeros(2, dtype=torch.int64)
+        label = None if self.spec.n_classes is None else torch.zeros(2, dtype=torch.int64, device=self.device)
         try:
-            v = self.evaluate(x, PROOF_TIME, label).velocity
+            v = self.evaluate(x.to(self.device), PROOF_TIME, label).velocity
         except UserError:
             raise
         except Exception as error:
@@ -124,7 +127,9 @@ class PretrainedVelocity:
 
 
 @functools.lru_cache(maxsize=1)
-def pretrained_field(spec: PretrainedField, shape: tuple[int, ...], weights: str) -> PretrainedVelocity:
+def pretrained_field(
+    spec: PretrainedField, shape: tuple[int, ...], weights: str, device: torch.device = CPU
+) -> PretrainedVelocity:
     """The spec's field, loaded and proven once a process; ``weights`` is the SHA-256 it must have.
 
     Raises
@@ -137,7 +142,7 @@ def pretrained_field(spec: PretrainedField, shape: tuple[int, ...], weights: str
             f"{spec.path} has changed: its SHA-256 was {weights[:12]}… when the run was made and is {found[:12]}… now; "
             "start the study again, or put the old file back"
         )
-    field = PretrainedVelocity(spec, layouts.load(spec), shape)
+    field = PretrainedVelocity(spec, layouts.load(spec, device), shape, device)
     field.prove()
     return field
 

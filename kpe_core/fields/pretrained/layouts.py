@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from kpe_core.devices import CPU
 from kpe_core.fields.pretrained import diffusers_folder, programs
 from kpe_core.fields.pretrained.authors_unet import HEADS, AuthorsUNet
 from kpe_core.fields.pretrained.conventions import Habits
@@ -26,26 +27,26 @@ ORIGINS: dict[Layout, str] = {
 }
 """Where models of each layout come from."""
 
-Loader = Callable[[PretrainedField, torch.dtype], Network]
+Loader = Callable[[PretrainedField, torch.dtype, torch.device], Network]
 
 
-def _authors_unet(spec: PretrainedField, dtype: torch.dtype) -> Network:
+def _authors_unet(spec: PretrainedField, dtype: torch.dtype, device: torch.device) -> Network:
     tensors = read_tensors(_file(spec), spec.entry)
     with torch.device("meta"):
         network = AuthorsUNet({k: v.shape for k, v in tensors.items()}, spec.heads or HEADS)
     habits = Habits(time_scale=network.times - 1.0, whole_times=True)
-    ready = _ready(network, tensors, spec, dtype)
+    ready = _ready(network, tensors, spec, dtype, device)
     return Network(
         lambda z, time, label: ready(z, time.long()),
         habits, _count(ready), network.channels, network.divisor, takes_labels=False,
     )  # fmt: skip
 
 
-def _torchcfm(spec: PretrainedField, dtype: torch.dtype) -> Network:
+def _torchcfm(spec: PretrainedField, dtype: torch.dtype, device: torch.device) -> Network:
     tensors = read_tensors(_file(spec), spec.entry)
     with torch.device("meta"):
         network = GuidedUNet({k: v.shape for k, v in tensors.items()}, spec.heads, spec.head_channels)
-    ready = _ready(network, tensors, spec, dtype)
+    ready = _ready(network, tensors, spec, dtype, device)
     return Network(
         lambda z, time, label: ready(z, time, label),
         Habits(), _count(ready), network.channels, network.divisor, network.labels,
@@ -59,9 +60,11 @@ def _file(spec: PretrainedField) -> Path:
     )
 
 
-def _ready(network: nn.Module, tensors: dict[str, Tensor], spec: PretrainedField, dtype: torch.dtype) -> nn.Module:
+def _ready(
+    network: nn.Module, tensors: dict[str, Tensor], spec: PretrainedField, dtype: torch.dtype, device: torch.device
+) -> nn.Module:
     fill(network, tensors, _file(spec), f"a model of layout {spec.layout}")
-    return network.to(dtype).eval().requires_grad_(False)
+    return network.to(device, dtype).eval().requires_grad_(False)
 
 
 def _count(network: nn.Module) -> int:
@@ -95,38 +98,38 @@ LAYOUTS: dict[str, LayoutCard] = {
         "a folder: a pipeline (unet/ or transformer/, scheduler/, vae/) or one model (config.json, safetensors)",
         "what scheduler/scheduler_config.json says; without one velocity, times 0…1 from noise to data",
         False,
-        lambda spec, dtype: diffusers_folder.load(_file(spec), dtype),
+        lambda spec, dtype, device: diffusers_folder.load(_file(spec), dtype, device),
     ),
     "exported": LayoutCard(
         "a torch.export.save file (.pt2) of (x, t) or (x, t, label), its batch dynamic",
         "velocity, times 0…1 from noise to data",
         True,
-        lambda spec, dtype: programs.load_exported(_file(spec), dtype),
+        lambda spec, dtype, device: programs.load_exported(_file(spec), dtype, device),
     ),
     "torchscript": LayoutCard(
         "a torch.jit.save file of (x, t) or (x, t, label)",
         "velocity, times 0…1 from noise to data",
         True,
-        lambda spec, dtype: programs.load_torchscript(_file(spec), dtype),
+        lambda spec, dtype, device: programs.load_torchscript(_file(spec), dtype, device),
     ),
     "function": LayoutCard(
         "module:function or file.py:function of (x, t, label or None)",
         "velocity, times 0…1 from noise to data; x (B, C, H, W) for images, t (B,)",
         True,
-        lambda spec, dtype: programs.load_function(spec.path, dtype),
+        lambda spec, dtype, device: programs.load_function(spec.path),
     ),
 }
 
 
-def load(spec: PretrainedField) -> Network:
-    """The spec's model.
+def load(spec: PretrainedField, device: torch.device = CPU) -> Network:
+    """The spec's model, on ``device``; a function of the user's computes on that of the states it is given.
 
     Raises
     ------
     UserError
         when its files are missing, broken, unsafe, or of another layout.
     """
-    return LAYOUTS[spec.layout].load(spec, getattr(torch, spec.dtype))
+    return LAYOUTS[spec.layout].load(spec, getattr(torch, spec.dtype), device)
 
 
 def weights_hash(spec: PretrainedField) -> str:

@@ -10,16 +10,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.export.passes import move_to_device_pass
 
+from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.conventions import Habits
 from kpe_core.fields.pretrained.network import Network
 
 
-def load_exported(path: Path, dtype: torch.dtype) -> Network:
-    """A ``torch.export.save`` file (.pt2), called as (x, t) or, by class, (x, t, label)."""
+def load_exported(path: Path, dtype: torch.dtype, device: torch.device = CPU) -> Network:
+    """On ``device``, a ``torch.export.save`` file (.pt2), called as (x, t) or, by class, (x, t, label)."""
     try:
         program = torch.export.load(path)
+        if device != CPU:  # its graph may name the device it was exported on
+            program = move_to_device_pass(program, device)
         module = program.module()
     except Exception as error:
         raise UserError(f"{path} is no program of torch.export that this torch can read: {_said(error)}") from None
@@ -27,17 +31,17 @@ def load_exported(path: Path, dtype: torch.dtype) -> Network:
     return Network(_positional(module.to(dtype)), Habits(), parameters)
 
 
-def load_torchscript(path: Path, dtype: torch.dtype) -> Network:
-    """A ``torch.jit.save`` file, called as (x, t) or, by class, (x, t, label)."""
+def load_torchscript(path: Path, dtype: torch.dtype, device: torch.device = CPU) -> Network:
+    """On ``device``, a ``torch.jit.save`` file, called as (x, t) or, by class, (x, t, label)."""
     try:
-        module = torch.jit.load(str(path), map_location="cpu")
+        module = torch.jit.load(str(path), map_location=device)
     except Exception as error:
         raise UserError(f"{path} is no TorchScript program that this torch can read: {_said(error)}") from None
     module = module.eval().to(dtype)
     return Network(_positional(module), Habits(), sum(p.numel() for p in module.parameters()))
 
 
-def load_function(path: str, dtype: torch.dtype) -> Network:
+def load_function(path: str) -> Network:
     """``module:function`` or ``file.py:function``, called as (x, t, label), label None where no class is asked for."""
     function = _found(path)
     return Network(lambda z, time, label: function(z, time, label), Habits(), None)

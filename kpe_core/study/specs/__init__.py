@@ -19,7 +19,14 @@ from kpe_core.study.specs.measure import (
 from kpe_core.study.specs.networks import MLPField, NetworkField, TrainingSpec, UNetField
 from kpe_core.study.specs.pretrained import BetasSpec, PretrainedField
 from kpe_core.study.specs.quality import ExpectationSpec
-from kpe_core.study.specs.sampling import Classes, SamplingSpec, SolverName, StatesSpec, evaluations_per_step
+from kpe_core.study.specs.sampling import (
+    Classes,
+    Precision,
+    SamplingSpec,
+    SolverName,
+    StatesSpec,
+    evaluations_per_step,
+)
 from kpe_core.study.specs.shaping import ShapingSpec
 from kpe_core.study.specs.spaces import (
     DATA,
@@ -64,6 +71,7 @@ __all__ = [
     "PcaSpace",
     "PixelSpace",
     "PolynomialBridge",
+    "Precision",
     "PrepareSpec",
     "PretrainedField",
     "SamplingSpec",

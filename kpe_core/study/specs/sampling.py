@@ -26,6 +26,9 @@ class StatesSpec(Spec):
 Classes = Literal["even", "data"] | tuple[int | str, ...]
 """Which classes samples are asked for: all in turn, in the training points' proportions, or some by number or name."""
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Of a network's products while it is sampled."""
+
 SolverName = Literal["euler", "midpoint", "heun", "heun_ke", "rk4", "dopri5"]
 
 
@@ -55,6 +58,9 @@ class SamplingSpec(Spec):
     number or a name, taken over and over."""
     grid: Literal["uniform", "cosine"] = "uniform"
     shapings: Annotated[tuple[ShapingSpec, ...], Field(min_length=1)] = (ShapingSpec(),)
+    precision: Precision = "float32"
+    """Of a network's products: ``tf32`` on NVIDIA GPUs only, ``bfloat16`` by autocast. States and energies are float64
+    always; exact fields have their own ``dtype``."""
     energy_split: Fraction = 0.6
     """τ that parts early from late energy."""
     batch: Count = 125

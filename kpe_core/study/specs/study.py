@@ -44,6 +44,22 @@ class Experiment(Spec):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _precision_is_for_float32_networks(self) -> Self:
+        if (asked := self.sampling.precision) != "float32":
+            for field in self.fields:
+                if isinstance(field, ExactField):
+                    raise ValueError(
+                        f"sampling.precision = {asked} is for networks; an exact field's precision is its dtype, float32 "
+                        "or float64: give it an experiment of its own, with sampling.precision: float32"
+                    )
+                if isinstance(field, PretrainedField) and field.dtype != "float32":
+                    raise ValueError(
+                        f"sampling.precision = {asked} is for models that are float32, and this one's dtype is "
+                        f"{field.dtype}; leave one of the two out"
+                    )
+        return self
+
     @field_validator("fields")
     @classmethod
     def _distinct_fields(cls, value: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
