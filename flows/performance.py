@@ -16,7 +16,7 @@ ALONE = (
     '<link rel="icon" href="data:,"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
     "script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:; font-src data:\">"
 )
-"""In place of Dask's icon, which lies on its web site; and whatever else the page's libraries might fetch, browsers refuse."""
+"""In place of Dask's icon, which lies on its web site; whatever else the page might fetch, browsers then refuse."""
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,8 @@ class Performance:
 
     async def _report(self) -> Any:
         # What distributed.performance_report asks, which works only with a process's default client.
-        return await self._client.scheduler.performance_report(
-            start=self._start, last_count=self._count, code="", mode="inline"
-        )
+        scheduler: Any = self._client.scheduler
+        return await scheduler.performance_report(start=self._start, last_count=self._count, code="", mode="inline")
 
 
 def path_of(study: str) -> str:
