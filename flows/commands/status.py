@@ -1,5 +1,7 @@
 """``kpe status``: how the studies of a store stand, from any terminal or machine that can read it."""
 
+import contextlib
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,24 +23,31 @@ def show_status(store_url: str, study: str | None, again_after: float | None) ->
     UserError
         when there is no such store or study.
     """
-    store, out = Store.open(store_url), console()
-    while True:
-        now = datetime.now(UTC)
-        found = status(store, now, study)
-        if again_after is not None and out.is_terminal:
-            out.clear()
-        if again_after is not None:
-            out.print(f"{now:%H:%M:%S} UTC, every {again_after:g} s; Ctrl-C ends it\n")
-        if not found:
-            out.print(f"no study has been run in {store.url}")
-        for each in found:
-            for line in headline(each, now):
-                out.print(line)
-            if each.runs and (each.is_running or study is not None):
-                out.print(_runs(each))
-        if again_after is None:
-            return
-        time.sleep(again_after)
+    store = Store.open(store_url)
+    if again_after is None:
+        _show(store, study)
+        return
+    out = console()
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if out.is_terminal:
+                out.clear()
+            out.print(f"{datetime.now(UTC):%H:%M:%S} UTC, every {again_after:g} s; Ctrl-C ends it\n")
+            _show(store, study)
+            sys.stdout.flush()
+            time.sleep(again_after)
+
+
+def _show(store: Store, study: str | None) -> None:
+    now, out = datetime.now(UTC), console()
+    found = status(store, now, study)
+    if not found:
+        out.print(f"no study has been run in {store.url}")
+    for each in found:
+        for line in headline(each, now):
+            out.print(line, soft_wrap=True)
+        if each.runs and (each.is_running or study is not None):
+            out.print(_runs(each))
 
 
 def headline(each: StudyStatus, now: datetime) -> Iterator[str]:

@@ -156,7 +156,7 @@ TRIALS = pa.schema([
 TELEMETRY = pa.schema([
     _field("study", pa.string(), "the study that was being run"),
     _field("started", pa.timestamp("us"), "when its flow run began, UTC: a study has one for every time it computed"),
-    _field("at", pa.float64(), "time since then", "second"),
+    _field("elapsed", pa.float64(), "time since then", "second"),
     _field("worker", pa.string(), "name of the Dask worker; NULL for the whole cluster", nullable=True),
     _field("memory", pa.int64(), "of the worker's process; of all workers' together", "byte"),
     _field("executing", pa.int64(), "tasks that are being executed"),

@@ -104,6 +104,7 @@ def status(store: Store, now: datetime, study: str | None = None) -> list[StudyS
     UserError
         when the store knows no study of that name.
     """
+    store.fs.invalidate_cache()  # others write there meanwhile
     held = _held(store)
     names = sorted({*store.list("studies"), *(held or ())})
     if study is not None and study not in names:
@@ -127,8 +128,9 @@ def _status(store: Store, study: str, held: list[str] | None, now: datetime) -> 
     is_running = study in held if held is not None else record is not None and record.is_fresh(now)
     path = f"studies/{study}/runs.json"
     rows = store.read_json(path) if store.exists(path) else []
-    # Of a study that was run to its end, its rows are the last word: `kpe report` and `kpe rm` change them, too.
-    known = record.cells if record is not None and (is_running or not rows) else _cells(store, rows)
+    # Of a study that came to its end with every run, its rows are the last word: `kpe rm` and later runs change them.
+    unfinished = record is not None and (record.ended is None or any(cell.run is None for cell in record.cells))
+    known = record.cells if record is not None and (is_running or unfinished or not rows) else _cells(store, rows)
     return StudyStatus(study, is_running, record, tuple(_run(store, cell) for cell in known))
 
 

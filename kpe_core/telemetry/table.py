@@ -76,7 +76,7 @@ class TelemetryTable:
     def add(self, at: float, load: ClusterLoad, samples: int, size: int) -> None:
         """``at``: seconds since the start; ``samples`` and ``size`` (bytes): in the store."""
         self._measure(at, samples, size)
-        moment = {"study": self.study, "started": self.started.astimezone(UTC).replace(tzinfo=None), "at": at}
+        moment = {"study": self.study, "started": self.started.astimezone(UTC).replace(tzinfo=None), "elapsed": at}
         loads: list[tuple[str | None, WorkerLoad | ClusterLoad]] = [(None, load), *((w.name, w) for w in load.workers)]
         for name, each in loads:
             self._new.append(
