@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 5.0
 WRITE_SECONDS = 30.0
 """What a killed driver loses at most."""
-SPARING = 200.0
-"""Times a look's or a write's own processor time that passes before the next: together under 1 % of one core."""
+SPARING = 100.0
+"""Times a look's or a write's own processor time that passes before the next, however large the study: 1 % of one core."""
 GIVE_UP_SECONDS = 30.0
 
 log = logging.getLogger(__name__)
@@ -55,44 +55,52 @@ class _Observer:
         self.store, self.study, self.workers, self.client = store, study, workers, client
         self.ui, self.every = without_credentials(ui), every
         self.stop = threading.Event()
-        self._load = ClusterLoad()
-        self._gap = WRITE_SECONDS
+        self._load, self._count = ClusterLoad(), Count()
+        self._gap, self._pause = WRITE_SECONDS, every
         self._said: set[str] = set()
 
     def loop(self) -> None:
         """Look and write until told to stop; then once more."""
         started, begun = datetime.now(UTC), time.monotonic()
         counting = table = None
-        next_write, pause = 0.0, 0.0
+        next_write, self._pause = 0.0, 0.0
         while True:
-            ending = self.stop.wait(pause)
-            spent, at = time.thread_time(), time.monotonic() - begun
-            with self._forgiven():
-                if counting is None or table is None:
-                    counting = Counting(self.store, self.study)
-                    table = TelemetryTable(self.store, self.study.name, started, counting.samples_total)
-                count = counting.take()
+            ending = self.stop.wait(self._pause)
+            self._pause = self.every
+            if counting is None or table is None:
                 with self._forgiven():
-                    self._load = load_of(self.client, bool(self.workers.devices))
-                table.add(at, self._load, count.samples, count.size)
+                    counting = Counting(self.store, self.study)
+                    counting.take()  # the first, which loads data, is dearer than all others
+                    table = TelemetryTable(self.store, self.study.name, started, counting.samples_total)
+            looking, at = time.thread_time(), time.monotonic() - begun
+            if counting is not None and table is not None:
+                with self._forgiven():
+                    self._look(counting, table, at)
+                writing = time.thread_time()
+                self._pause = max(self.every, SPARING * (writing - looking))
                 if ending or at >= next_write:
-                    written = time.thread_time()
-                    self._write(table, count, ending)
-                    self._gap = max(WRITE_SECONDS, SPARING * (time.thread_time() - written))
-                    next_write = at + self._gap
+                    with self._forgiven():
+                        self._write(table, ending)
+                        self._gap = max(WRITE_SECONDS, SPARING * (time.thread_time() - writing))
+                        next_write = at + self._gap
             if ending:
                 return
-            pause = max(self.every, SPARING * (time.thread_time() - spent))
 
-    def _write(self, table: TelemetryTable, count: Count, ending: bool) -> None:
+    def _look(self, counting: Counting, table: TelemetryTable, at: float) -> None:
+        self._count = counting.take()
+        with self._forgiven():
+            self._load = load_of(self.client, bool(self.workers.devices))
+        table.add(at, self._load, self._count.samples, self._count.size)
+
+    def _write(self, table: TelemetryTable, ending: bool) -> None:
         table.write()
         moment, load = now(), self._load
         StatusRecord(
             study=self.study.name, started=table.started.isoformat(), updated=moment, ended=moment if ending else None,
-            every=self._gap + self.every, samples_per_s=table.samples_per_s, trainings=count.trainings,
+            every=self._gap + self._pause, samples_per_s=table.samples_per_s, trainings=self._count.trainings,
             workers=len(load.workers), memory=load.memory, executing=load.executing, queued=load.queued,
             gpu_memory=load.gpu_memory, gpu_use=load.gpu_use,
-            ui=self.ui, dashboard=without_credentials(self.workers.dashboard), cells=count.cells,
+            ui=self.ui, dashboard=without_credentials(self.workers.dashboard), cells=self._count.cells,
         ).written(self.store)  # fmt: skip
 
     @contextlib.contextmanager

@@ -17,10 +17,10 @@ from kpe_core.telemetry.record import CellRecord
 class Count:
     """What is there now; ``size``: bytes of the trajectories, uncompressed, each counted once."""
 
-    samples: int
-    size: int
-    trainings: int
-    cells: tuple[CellRecord, ...]
+    samples: int = 0
+    size: int = 0
+    trainings: int = 0
+    cells: tuple[CellRecord, ...] = ()
 
 
 class Counting:
