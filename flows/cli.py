@@ -105,6 +105,21 @@ def ls(store: StoreUrl = "store") -> None:
 
 
 @app.command()
+def status(
+    study: Annotated[
+        str | None, typer.Argument(help="a study's name; default: all, and what is being run in full")
+    ] = None,
+    store: StoreUrl = "store",
+    watch: Annotated[bool, typer.Option("--watch", help="again and again, until Ctrl-C")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, help="seconds between two looks of --watch")] = 5,
+) -> None:
+    """Say what is being run in a store and how it goes, from any terminal or machine. Only reads."""
+    from flows.commands.status import show_status
+
+    show_status(store, study, every if watch else None)
+
+
+@app.command()
 def verify(
     run_id: Annotated[str | None, typer.Argument(help="a run's id or its beginning; default: all")] = None,
     store: StoreUrl = "store",

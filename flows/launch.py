@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from flows.cluster import Cluster
+from flows.observe import observed
 from kpe_core.errors import UserError
 from kpe_core.stages.holding import STUDY, share
 from kpe_core.stages.requirements import require_all_possible
@@ -57,7 +58,7 @@ def launch(
 ) -> BaseException | None:
     """Run ``flow``, the whole study where none is given, with its ``options``; its error, or None.
 
-    Without workers, nothing is left to compute and it runs here.
+    Without workers, nothing is left to compute and it runs here. With workers, how it went is kept with the study.
     """
     from prefect.task_runners import ThreadPoolTaskRunner
     from prefect_dask import DaskTaskRunner
@@ -65,9 +66,10 @@ def launch(
     from flows.study import run_study
 
     runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
-    state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
-        study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
-    )  # type: ignore[assignment]
+    with observed(store, study, workers) if workers else contextlib.nullcontext():
+        state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
+            study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
+        )  # type: ignore[assignment]
     flush()
     if state.is_completed():
         return None

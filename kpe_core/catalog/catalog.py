@@ -31,7 +31,7 @@ from kpe_core.store.store import Store
 
 VIEWS = (
     "runs", "study_runs", "samples", "densities", "semantics", "steps", "features", "scores", "theory", "checks",
-    "comparisons", "trials", "trajectory", "states",
+    "comparisons", "trials", "telemetry", "trajectory", "states",
 )  # fmt: skip
 """In the order of their dependence."""
 

@@ -15,6 +15,7 @@ from pyarrow.fs import FileType, FSSpecHandler, LocalFileSystem, PyFileSystem
 from kpe_core.errors import StoreDamaged
 from kpe_core.store.schema import RUN_TABLES, STORE_TABLES
 from kpe_core.store.store import Store
+from kpe_core.telemetry.table import telemetry_files
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ def stored_tables(store: Store, manifests: list[dict[str, Any]]) -> dict[str, St
     tables["samples"] = StoredTable(tables["samples"].schema.append(threshold), tables["samples"].files)
     comparisons = [f"comparisons/{name}" for name in store.list("comparisons")]
     trials = [f"tunings/{tuning}/trials.parquet" for tuning in store.list("tunings")]
-    own = {"comparisons": comparisons, "trials": [path for path in trials if store.exists(path)]}
+    own = {
+        "comparisons": comparisons,
+        "trials": [path for path in trials if store.exists(path)],
+        "telemetry": telemetry_files(store),
+    }
     return tables | {
         name: StoredTable(STORE_TABLES[name], [TableFile(p) for p in paths]) for name, paths in own.items()
     }

@@ -209,7 +209,8 @@ class _Copy:
                     f"the report of study {study} stays: {len(theirs) - len(merged)} of its runs were not copied"
                 )
             return
-        objects = self._objects(f"studies/{study}")
+        # A copy is not being run, and was not computed there.
+        objects = [o for o in self._objects(f"studies/{study}") if o.path != f"studies/{study}/status.json"]
         self._send([o for o in objects if o.path == path])
         if not self.target.exists(last := f"studies/{study}/report.json"):
             self._send([o for o in objects if o.path not in (path, last)])

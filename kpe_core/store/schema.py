@@ -153,9 +153,27 @@ TRIALS = pa.schema([
     _field("promoted", pa.bool_(), "whether it was in the better half, which goes on to the next rung"),
 ])  # fmt: skip
 
+TELEMETRY = pa.schema([
+    _field("study", pa.string(), "the study that was being run"),
+    _field("started", pa.timestamp("us"), "when its flow run began, UTC: a study has one for every time it computed"),
+    _field("elapsed", pa.float64(), "time since then", "second"),
+    _field("worker", pa.string(), "name of the Dask worker; NULL for the whole cluster", nullable=True),
+    _field("memory", pa.int64(), "of the worker's process; of all workers' together", "byte"),
+    _field("executing", pa.int64(), "tasks that are being executed"),
+    _field("queued", pa.int64(), "tasks that wait: for a worker, for other tasks; at a worker, for its thread"),
+    _field("gpu_memory", pa.int64(), "in use on the worker's GPU, by whomever; NULL without one", "byte", True),
+    _field("gpu_use", pa.float64(), "of the worker's GPU, 1 where it is busy all the time; NULL without one", "", True),
+    _field("samples", pa.int64(), "of the study that are in the store; NULL for single workers", nullable=True),
+    _field("samples_total", pa.int64(), "of the study; NULL for single workers", nullable=True),
+    _field("samples_per_s", pa.float64(), "new ones, over the last minute; NULL at first", "1/second", True),
+    _field("bytes", pa.int64(), "of these samples' trajectories, uncompressed; NULL for single workers", "byte", True),
+    _field("bytes_per_s", pa.float64(), "new ones, over the last minute; NULL at first", "byte/second", True),
+])  # fmt: skip
+
 STORE_TABLES: dict[str, pa.Schema] = {
     "comparisons": COMPARISONS,
     "trials": TRIALS,
+    "telemetry": TELEMETRY,
 }
 """Tables that belong to no single run."""
 

@@ -8,7 +8,7 @@
     trajectories/<id>/               data.zarr, plan.json, shards/00000.json …
     runs/<id>/                       run.json, measures/, tables/, and manifest.json or quarantine.json
     tunings/<id>/                    generations/, trials.parquet: what `kpe tune` tried
-    comparisons/  studies/<name>/    paired differences; what each study last said, its report
+    comparisons/  studies/<name>/    paired differences; what each study last said, its report, how its runs went
 
 Every object is written under a temporary name and renamed (locally) or put in one request (object stores): it is there
 whole or not at all.
