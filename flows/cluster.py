@@ -3,14 +3,21 @@
 import contextlib
 import importlib
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flows.devices import devices_of
 from flows.profiles import AddressProfile, CudaProfile, KubernetesProfile, LocalProfile, Profile, SlurmProfile
 from kpe_core.errors import UserError
 from kpe_core.study.specs import Study
+from tasks.rooms import MEASURING, ROOMS, SAMPLING
+
+START_SECONDS = 60.0
 
 LIBRARIES = {
     "cuda": ("dask_cuda", "dask-cuda", "gpu"),
@@ -27,6 +34,10 @@ class Cluster:
     workers: int
     devices: tuple[str, ...] = ()
     """Name and UUID of each worker's GPU; empty where workers have none of their own."""
+    rooms: frozenset[str] = frozenset()
+    """What some of the workers keep free for tasks of a kind (``flows.placing``)."""
+    task_timeout: float | None = None
+    """Seconds."""
 
 
 def require_usable(profile: Profile, study: Study | None = None) -> None:
@@ -64,10 +75,17 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
     if isinstance(profile, AddressProfile):
         yield _found(profile)
         return
-    with _started(profile) as running:
-        devices = devices_of(running.scheduler_address) if isinstance(profile, CudaProfile) else ()
-        n = len(devices) or profile.workers or os.cpu_count() or 1
-        yield Cluster(running.scheduler_address, running.dashboard_link, n, devices)
+    with _started(profile) as running, contextlib.ExitStack() as stack:
+        found = Cluster(
+            running.scheduler_address, running.dashboard_link, profile.workers or os.cpu_count() or 1,
+            task_timeout=profile.task_timeout,
+        )  # fmt: skip
+        if isinstance(profile, CudaProfile):
+            devices, more = devices_of(found.address), profile.measuring_workers
+            found = replace(found, workers=len(devices) + more, devices=devices, rooms=ROOMS if more else frozenset())
+            if more:
+                stack.enter_context(measuring_workers(found.address, more))
+        yield found
 
 
 def _found(profile: AddressProfile) -> Cluster:
@@ -75,7 +93,9 @@ def _found(profile: AddressProfile) -> Cluster:
 
     try:
         with Client(profile.address, timeout="10s") as client:
-            return Cluster(profile.address, client.dashboard_link, len(client.scheduler_info()["workers"]))
+            workers = client.scheduler_info(n_workers=-1)["workers"].values()
+            rooms = ROOMS.intersection(room for worker in workers for room in worker["resources"])
+            return Cluster(profile.address, client.dashboard_link, len(workers), (), rooms, profile.task_timeout)
     except (OSError, TimeoutError):
         raise UserError(f"no Dask scheduler answers at {profile.address}") from None
 
@@ -95,7 +115,7 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
 
             return LocalCUDACluster(
                 n_workers=profile.workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0",
-                silence_logs="ERROR",
+                silence_logs="ERROR", resources={SAMPLING: 1} if profile.measuring_workers else None,
             )  # fmt: skip
         case KubernetesProfile():
             from dask_kubernetes.operator import KubeCluster
@@ -118,6 +138,35 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             )  # fmt: skip
             jobs.scale(n=profile.workers)
             return jobs
+
+
+@contextlib.contextmanager
+def measuring_workers(scheduler: str, n: int) -> Iterator[None]:
+    """``n`` more processes of this machine, without GPUs, which take what needs none; they go with the block or with
+    the scheduler, whichever ends first."""
+    from distributed import Client
+
+    processes = subprocess.Popen(
+        [
+            sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(n), "--nthreads", "1",
+            "--resources", f"{MEASURING}=1", "--host", "127.0.0.1", "--no-dashboard", "--death-timeout", "60",
+            "--preload", "flows.exits",
+        ],
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        with Client(scheduler, set_as_default=False) as client:
+            deadline = time.monotonic() + START_SECONDS
+            while sum(MEASURING in w["resources"] for w in client.scheduler_info(n_workers=-1)["workers"].values()) < n:
+                if processes.poll() is not None or time.monotonic() > deadline:
+                    raise UserError(f"{n} measuring workers did not start; set measuring_workers: 0 in the profile")
+                time.sleep(0.2)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(processes.pid, signal.SIGTERM)
+        processes.wait()
 
 
 def _require_precisions(study: Study) -> None:

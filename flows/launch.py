@@ -61,11 +61,15 @@ def launch(
     Without workers, nothing is left to compute and it runs here. With workers, how it went is kept with the study.
     """
     from prefect.task_runners import ThreadPoolTaskRunner
-    from prefect_dask import DaskTaskRunner
 
+    from flows.placing import PlacingTaskRunner
     from flows.study import run_study
 
-    runner: Any = DaskTaskRunner(address=workers.address) if workers else ThreadPoolTaskRunner(max_workers=2)
+    runner: Any = (
+        PlacingTaskRunner(workers.address, workers.rooms, workers.task_timeout)
+        if workers
+        else ThreadPoolTaskRunner(max_workers=2)
+    )
     with observed(store, study, workers) if workers else contextlib.nullcontext():
         state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
             study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True

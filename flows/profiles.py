@@ -16,7 +16,14 @@ Workers = Annotated[int, Field(ge=1, le=1024)]
 Memory = Annotated[str, Field(pattern=r"^[1-9]\d*(\.\d+)? ?(MB|GB|TB|MiB|GiB|TiB)$")]
 
 
-class LocalProfile(Spec):
+class _Workplace(Spec):
+    """What every kind may say."""
+
+    task_timeout: Annotated[float, Field(gt=0)] | None = None
+    """Seconds after which a task is given up and tried again, three times in all; None: never."""
+
+
+class LocalProfile(_Workplace):
     """Worker processes on this machine."""
 
     kind: Literal["local"]
@@ -24,22 +31,25 @@ class LocalProfile(Spec):
     """None: one per core."""
 
 
-class CudaProfile(Spec):
+class CudaProfile(_Workplace):
     """One worker process per GPU of this machine, by Dask-CUDA."""
 
     kind: Literal["cuda"]
     workers: Workers | None = None
     """None: one per visible GPU."""
+    measuring_workers: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Processes without a GPU beside them, which measure, tabulate and report, so that GPUs only sample, train and see."""
 
 
-class AddressProfile(Spec):
-    """A scheduler that runs elsewhere."""
+class AddressProfile(_Workplace):
+    """A scheduler that runs elsewhere. Of its workers, those started with ``--resources "sampling=1"`` sample, train and
+    compute features, those with ``"measuring=1"`` the rest; where nobody offers a kind of room, all do."""
 
     kind: Literal["address"]
     address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")]
 
 
-class KubernetesProfile(Spec):
+class KubernetesProfile(_Workplace):
     """Pods of a Kubernetes cluster in which the Dask operator is installed."""
 
     kind: Literal["kubernetes"]
@@ -54,7 +64,7 @@ class KubernetesProfile(Spec):
     """No secrets: they belong into the pods' own environment."""
 
 
-class SlurmProfile(Spec):
+class SlurmProfile(_Workplace):
     """Jobs of a SLURM queue, started from a node that may submit them."""
 
     kind: Literal["slurm"]

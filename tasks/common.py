@@ -10,20 +10,24 @@ from kpe_core.errors import NumericalTrouble, QualityFailed, UserError
 _FINAL = (UserError, NumericalTrouble, QualityFailed)
 
 
-async def worth_retrying(task: Any, task_run: Any, state: State) -> bool:
+def worth_retrying(task: Any, task_run: Any, state: State) -> bool:
     """Trouble with machines and stores is; a mistake, or a number that is wrong, would only be so again."""
-    error = await state.result(raise_on_failure=False)  # type: ignore[misc]
-    return not isinstance(error, _FINAL)
+    return not isinstance(state.data, _FINAL)
 
 
-OPTIONS: dict[str, Any] = {
-    # The store's own markers say what is done; Prefect's caches would only say what this flow run did.
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-    "retries": 2,
-    "retry_delay_seconds": [1, 5],
-    "retry_condition_fn": worth_retrying,
-}
+def declared(name: str, room: str) -> dict[str, Any]:
+    """How a task of that name is declared. Its tags are the room it needs (``flows.placing``) and, for Prefect's limits
+    on how many run at once, its kind (``deployments/limits.yaml``)."""
+    return {
+        "name": name,
+        "tags": {room, f"kpe-{name}"},
+        # The store's own markers say what is done; Prefect's caches would only say what this flow run did.
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+        "retries": 2,
+        "retry_delay_seconds": [1, 5],
+        "retry_condition_fn": worth_retrying,
+    }
 
 
 def slug(text: str) -> str:

@@ -5,10 +5,11 @@ from prefect import task
 from kpe_core.stages.compare import compare as compare_runs
 from kpe_core.stages.manifest import registered
 from kpe_core.store.store import Store
-from tasks.common import OPTIONS
+from tasks.common import declared
+from tasks.rooms import MEASURING
 
 
-@task(name="compare", task_run_name="compare {label} with its plain twin", **OPTIONS)
+@task(task_run_name="compare {label} with its plain twin", **declared("compare", MEASURING))
 def compare(store: str, run_id: str, baseline_id: str, label: str) -> str:
     """Returns the path of the table of differences."""
     where = Store(store)

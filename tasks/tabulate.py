@@ -5,10 +5,11 @@ from prefect import task
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.tabulate import tabulate as write_tables
 from kpe_core.store.store import Store
-from tasks.common import OPTIONS
+from tasks.common import declared
+from tasks.rooms import MEASURING
 
 
-@task(name="tabulate", task_run_name="tables of {label}", **OPTIONS)
+@task(task_run_name="tables of {label}", **declared("tabulate", MEASURING))
 def tabulate(store: str, run_id: str, label: str) -> dict[str, int]:
     """Returns the tables' row counts."""
     where = Store(store)

@@ -1,4 +1,4 @@
-"""``kpe deploy``: everything of prefect.yaml and deployments/automations/ on a Prefect server. May be repeated."""
+"""``kpe deploy``: everything of prefect.yaml, deployments/automations/ and limits.yaml on a Prefect server, repeatedly."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ QUEUES = {"urgent": 1, "on-demand": 2, "scheduled": 3}
 
 
 def deploy(notify: str | None) -> None:
-    """Make or update the work pool, its queues, the deployments and the automations; says what there is now.
+    """Make or update the work pool, its queues, the deployments, the automations and the limits; says what there is now.
 
     Raises
     ------
     UserError
-        when no server is named or it does not answer, when it refuses a deployment, or for a bad automation or block.
+        when no server is named or it does not answer, when it refuses a deployment, or a bad automation, block or limit.
     """
     if not (url := os.environ.get("PREFECT_API_URL")):
         raise UserError("say which Prefect server: PREFECT_API_URL=http://127.0.0.1:4200/api kpe deploy")
@@ -31,9 +31,11 @@ def deploy(notify: str | None) -> None:
     told = _prefect("deploy", "--all")
     made = sorted(line.split("'")[1] for line in told.splitlines() if "successfully created" in line)
     automations = asyncio.run(_automations(notify))
+    limits = asyncio.run(_limits())
     print(f"work pool    {POOL}: {', '.join(QUEUES)}")
     print(f"deployments  {', '.join(made)}")
     print(f"automations  {', '.join(automations)}")
+    print(f"at once      {', '.join(limits) or 'no limits'}")
     print(f"next         prefect worker start --pool {POOL}")
 
 
@@ -70,3 +72,12 @@ async def _automations(notify: str | None) -> list[str]:
 
     async with get_client() as client:
         return await make_automations(client, notify)
+
+
+async def _limits() -> list[str]:
+    from prefect.client.orchestration import get_client
+
+    from flows.limits import load_limits, make_limits
+
+    async with get_client() as client:
+        return await make_limits(client, load_limits())

@@ -175,7 +175,7 @@ def test_sample_then_analyze(deployed: Deployed) -> None:
     deployed.finish(deployed.sampling)
     store = Store.open(str(deployed.store))
     assert store.list("trajectories")
-    assert not store.exists("studies/micro")
+    assert not store.exists("studies/micro/runs.json"), "no study of the store yet, though it is told how sampling went"
     assert not any(store.exists(f"runs/{run}/tables") for run in store.list("runs"))
     sampled = {p: p.stat().st_mtime_ns for p in deployed.store.glob("trajectories/*/shards/*")}
     # Meanwhile what cannot work says so in a sentence, and the automation passes it on.
