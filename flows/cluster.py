@@ -82,7 +82,12 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
         )  # fmt: skip
         if isinstance(profile, CudaProfile):
             devices, more = devices_of(found.address), profile.measuring_workers
-            found = replace(found, workers=len(devices) + more, devices=devices, rooms=ROOMS if more else frozenset())
+            found = replace(
+                found,
+                workers=len(devices) + more,
+                devices=devices,
+                rooms=ROOMS if more else frozenset(),
+            )
             if more:
                 stack.enter_context(measuring_workers(found.address, more))
         yield found

@@ -16,8 +16,7 @@ from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Cell, Run, cells
 from kpe_core.study.specs import Study
 from tasks.features import features
-from tasks.measure import measure
-from tasks.rooms import ROOMS, SAMPLING
+from tasks.measure import measure, measure_features
 from tasks.sample import sample
 from tasks.tabulate import tabulate
 from tasks.train import train
@@ -67,8 +66,7 @@ def submit_run(where: Store, run: Run, shard_size: int, started: Started) -> Fut
     sampled = {shard: f for (folder, shard), f in started.items() if folder == trajectories.folder}
     futures: Futures = [*sampled.values(), *seen]
     done = measured(where, run)
-    # Where networks look at endpoints, measuring needs what sampling needs.
-    measuring = measure.with_options(tags=measure.tags - ROOMS | {SAMPLING}) if kept_spaces(run) else measure
+    measuring = measure_features if kept_spaces(run) else measure
     for shard in range(trajectories.plan().n_shards):
         if shard not in done:
             after = [*seen, *([sampled[shard]] if shard in sampled else [])]

@@ -62,11 +62,12 @@ def launch(
     """
     from prefect.task_runners import ThreadPoolTaskRunner
 
+    from flows.limits import load_limits
     from flows.placing import PlacingTaskRunner
     from flows.study import run_study
 
     runner: Any = (
-        PlacingTaskRunner(workers.address, workers.rooms, workers.task_timeout)
+        PlacingTaskRunner(workers.address, workers.rooms, workers.task_timeout, load_limits())
         if workers
         else ThreadPoolTaskRunner(max_workers=2)
     )

@@ -1,57 +1,50 @@
 """How many tasks of a kind may run at once: ``deployments/limits.yaml``, brought to a Prefect server."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import yaml
-from prefect.client.orchestration import PrefectClient
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from kpe_core.errors import UserError
-from kpe_core.study.specs import Spec
+from tasks.rooms import ROOM_OF
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
 
 FILE = Path(__file__).parents[1] / "deployments" / "limits.yaml"
 
-AtOnce = Annotated[int, Field(ge=1, le=10_000)] | None
+_LIMITS = TypeAdapter(dict[str, Annotated[int, Field(ge=1, le=10_000)]])
 
 
-class Limits(Spec):
-    """By kind of task, how many may run at once; None: as many as there are workers."""
+def load_limits(path: Path = FILE) -> dict[str, int]:
+    """By kind of task, how many may run at once; a kind that is not named may run on every worker.
 
-    train: AtOnce = None
-    sample: AtOnce = None
-    features: AtOnce = None
-    measure: AtOnce = None
-    tabulate: AtOnce = None
-    judge: AtOnce = None
-    compare: AtOnce = None
-    report: AtOnce = None
-    publish: AtOnce = None
-    moved: AtOnce = None
-
-
-def load_limits(path: Path = FILE) -> Limits:
-    """
     Raises
     ------
     UserError
         for a file that names another kind, or no number of tasks.
     """
     try:
-        return Limits.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        limits = _LIMITS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (yaml.YAMLError, ValidationError) as error:
         raise UserError(f"{path}: not limits by kind of task: {' '.join(str(error).split())}") from None
+    if unknown := sorted(set(limits) - set(ROOM_OF)):
+        raise UserError(f"{path}: not limits by kind of task: no kind {unknown[0]!r}; there are {', '.join(ROOM_OF)}")
+    return limits
 
 
-async def make_limits(client: PrefectClient, limits: Limits) -> list[str]:
+def tag(kind: str) -> str:
+    """What tasks of a limited kind are tagged with."""
+    return f"kpe-{kind.replace(' ', '-')}"
+
+
+async def make_limits(client: "PrefectClient", limits: dict[str, int]) -> list[str]:
     """Set what is asked for and lift what is not, of this project's kinds alone; returns what holds now, in words."""
     standing = {limit.tag for limit in await client.read_concurrency_limits(limit=200, offset=0)}
-    told = []
-    for kind, at_once in limits.model_dump().items():
-        tag = f"kpe-{kind}"
-        if at_once is not None:
-            await client.create_concurrency_limit(tag=tag, concurrency_limit=at_once)
-            told.append(f"{kind} {at_once}")
-        elif tag in standing:
-            await client.delete_concurrency_limit_by_tag(tag)
-    return told
+    for kind in ROOM_OF:
+        if kind in limits:
+            await client.create_concurrency_limit(tag=tag(kind), concurrency_limit=limits[kind])
+        elif tag(kind) in standing:
+            await client.delete_concurrency_limit_by_tag(tag(kind))
+    return [f"{kind} {at_once}" for kind, at_once in limits.items()]

@@ -15,19 +15,14 @@ def worth_retrying(task: Any, task_run: Any, state: State) -> bool:
     return not isinstance(state.data, _FINAL)
 
 
-def declared(name: str, room: str) -> dict[str, Any]:
-    """How a task of that name is declared. Its tags are the room it needs (``flows.placing``) and, for Prefect's limits
-    on how many run at once, its kind (``deployments/limits.yaml``)."""
-    return {
-        "name": name,
-        "tags": {room, f"kpe-{name}"},
-        # The store's own markers say what is done; Prefect's caches would only say what this flow run did.
-        "cache_policy": NO_CACHE,
-        "persist_result": False,
-        "retries": 2,
-        "retry_delay_seconds": [1, 5],
-        "retry_condition_fn": worth_retrying,
-    }
+OPTIONS: dict[str, Any] = {
+    # The store's own markers say what is done; Prefect's caches would only say what this flow run did.
+    "cache_policy": NO_CACHE,
+    "persist_result": False,
+    "retries": 2,
+    "retry_delay_seconds": [1, 5],
+    "retry_condition_fn": worth_retrying,
+}
 
 
 def slug(text: str) -> str:

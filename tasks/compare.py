@@ -5,11 +5,10 @@ from prefect import task
 from kpe_core.stages.compare import compare as compare_runs
 from kpe_core.stages.manifest import registered
 from kpe_core.store.store import Store
-from tasks.common import declared
-from tasks.rooms import MEASURING
+from tasks.common import OPTIONS
 
 
-@task(task_run_name="compare {label} with its plain twin", **declared("compare", MEASURING))
+@task(name="compare", task_run_name="compare {label} with its plain twin", **OPTIONS)
 def compare(store: str, run_id: str, baseline_id: str, label: str) -> str:
     """Returns the path of the table of differences."""
     where = Store(store)

@@ -9,12 +9,11 @@ from kpe_core.stages.manifest import registered
 from kpe_core.stages.tabulate import table_path
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
-from tasks.common import declared, slug
+from tasks.common import OPTIONS, slug
 from tasks.quality.judge import judge as judge_runs
-from tasks.rooms import MEASURING
 
 
-@task(task_run_name="check the quality of {count} runs", **declared("judge", MEASURING))
+@task(name="judge", task_run_name="check the quality of {count} runs", **OPTIONS)
 def judge(store: str, run_ids: list[str], study: dict[str, Any], count: int) -> dict[str, list[str]]:
     """Failed error-level expectations by run id. One task for all runs: importing Great Expectations takes seconds.
 

@@ -15,9 +15,8 @@ from kpe_core.stages.manifest import registered
 from kpe_core.stages.tabulate import table_path
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
-from tasks.common import declared, slug
+from tasks.common import OPTIONS, slug
 from tasks.quality.drift import drift_frame
-from tasks.rooms import MEASURING
 
 EVENT = "kpe.finding.moved"
 BEYOND = 1.0
@@ -46,7 +45,7 @@ class Move:
         return f"{self.shift:.2f} ×" if math.isfinite(self.shift) else "∞"
 
 
-@task(task_run_name="what moved in the study", **declared("moved", MEASURING))
+@task(name="moved", task_run_name="what moved in the study", **OPTIONS)
 def tell_moved(store: str, study: dict[str, Any], before: dict[str, Holding]) -> dict[str, int]:
     """Publish what was reused, what was computed, and what moved since the last rerun; then remember what is told now.
 

@@ -16,13 +16,12 @@ from kpe_core.report.files import ReportFiles
 from kpe_core.report.findings import MARKS
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
-from tasks.common import declared, slug
-from tasks.rooms import MEASURING
+from tasks.common import OPTIONS, slug
 
 MOST_ROWS = 200
 
 
-@task(task_run_name="publish the answers", **declared("publish", MEASURING))
+@task(name="publish", task_run_name="publish the answers", **OPTIONS)
 def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
     """One markdown artifact with findings and figures, one table for each analysis, one for the quality checks.
 

@@ -1,5 +1,20 @@
-"""The kinds of room that tasks need on a worker."""
+"""The room that each kind of task needs on a worker."""
 
 SAMPLING, MEASURING = "sampling", "measuring"
+"""Fields and networks evaluated, on a GPU where there is one; memory for points and tables."""
 ROOMS = frozenset({SAMPLING, MEASURING})
-"""What a task needs most: networks and fields evaluated, on a GPU where there is one; or memory for points and tables."""
+
+ROOM_OF = {
+    "train": SAMPLING,
+    "sample": SAMPLING,
+    "features": SAMPLING,
+    "measure": MEASURING,
+    "measure features": SAMPLING,
+    "tabulate": MEASURING,
+    "judge": MEASURING,
+    "compare": MEASURING,
+    "report": MEASURING,
+    "publish": MEASURING,
+    "moved": MEASURING,
+}
+"""By task name."""

@@ -8,11 +8,10 @@ from prefect.logging import get_run_logger
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.sample import sample_shard
 from kpe_core.store.store import Store
-from tasks.common import declared
-from tasks.rooms import SAMPLING
+from tasks.common import OPTIONS
 
 
-@task(task_run_name="sample {label}, shard {shard}", **declared("sample", SAMPLING))
+@task(name="sample", task_run_name="sample {label}, shard {shard}", **OPTIONS)
 def sample(store: str, run_id: str, label: str, shard: int) -> dict[str, Any]:
     """Returns the shard's rows, evaluations and seconds; does nothing when the shard is committed."""
     where = Store(store)

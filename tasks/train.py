@@ -9,13 +9,12 @@ from pydantic import TypeAdapter
 from kpe_core.stages.train import network_weights, space_weights
 from kpe_core.store.store import Store
 from kpe_core.study.specs import ClassifierSpace, DataSpec, NetworkField, PcaSpace
-from tasks.common import declared
-from tasks.rooms import SAMPLING
+from tasks.common import OPTIONS
 
 NETWORK: TypeAdapter[NetworkField] = TypeAdapter(NetworkField)
 
 
-@task(task_run_name="train the {label}", **declared("train", SAMPLING))
+@task(name="train", task_run_name="train the {label}", **OPTIONS)
 def train(
     store: str, label: str, data: dict[str, Any], spec: dict[str, Any], kind: str, steps: list[int]
 ) -> dict[str, Any]:

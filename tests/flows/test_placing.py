@@ -12,7 +12,7 @@ from flows.profiles import AddressProfile, LocalProfile
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
 from kpe_core.study.load import load_study
-from tasks.rooms import MEASURING, ROOMS, SAMPLING
+from tasks.rooms import MEASURING, SAMPLING
 
 SHORT = """
 name: placed
@@ -62,7 +62,7 @@ def test_each_task_runs_where_there_is_room_for_its_kind(scheduler: str, tmp_pat
 
     (tmp_path / "short.yaml").write_text(SHORT)
     with cluster(AddressProfile(kind="address", address=scheduler)) as found, Client(scheduler) as client:
-        assert found.rooms == ROOMS
+        assert found.rooms == {SAMPLING, MEASURING}
         offers = {
             address: set(told["resources"]) for address, told in client.scheduler_info(n_workers=-1)["workers"].items()
         }
@@ -74,7 +74,7 @@ def test_each_task_runs_where_there_is_room_for_its_kind(scheduler: str, tmp_pat
         seen = {(task["key"].rsplit("-", 5)[0], *offers[task["worker"]]) for task in client.get_task_stream()}
     assert seen == {
         ("train", SAMPLING), ("sample", SAMPLING), ("features", SAMPLING),
-        ("measure", SAMPLING),  # in features that networks compute
+        ("measure_features", SAMPLING),
         ("measure", MEASURING), ("tabulate", MEASURING), ("judge", MEASURING), ("report", MEASURING),
         ("publish", MEASURING),
     }  # fmt: skip
@@ -92,9 +92,9 @@ def test_a_task_that_hangs_is_given_up_and_tried_again(scheduler: str, tmp_path:
     from prefect import flow, task
 
     from flows.placing import PlacingTaskRunner
-    from tasks.common import declared
+    from tasks.common import OPTIONS
 
-    @task(**declared("sample", SAMPLING) | {"retry_delay_seconds": 0})
+    @task(name="sample", **OPTIONS | {"retry_delay_seconds": 0})
     def sample(first: str) -> str:
         if not Path(first).exists():
             Path(first).touch()
@@ -102,7 +102,7 @@ def test_a_task_that_hangs_is_given_up_and_tried_again(scheduler: str, tmp_path:
                 time.sleep(0.1)
         return "sampled"
 
-    @flow(task_runner=PlacingTaskRunner(scheduler, ROOMS, timeout=2))
+    @flow(task_runner=PlacingTaskRunner(scheduler, {SAMPLING}, timeout=2, limited={"sample"}))
     def sampling() -> str:
         return str(sample.submit(str(tmp_path / "hung")).result())
 
@@ -116,9 +116,9 @@ def test_trouble_is_tried_again_and_a_mistake_is_not(scheduler: str, tmp_path: P
     from prefect import flow, task
 
     from flows.placing import PlacingTaskRunner
-    from tasks.common import declared
+    from tasks.common import OPTIONS
 
-    @task(**declared("sample", SAMPLING) | {"retry_delay_seconds": 0})
+    @task(name="sample", **OPTIONS | {"retry_delay_seconds": 0})
     def sample(error: str) -> None:
         with (tmp_path / error).open("a") as tries:
             tries.write("x")
@@ -136,9 +136,9 @@ def test_trouble_is_tried_again_and_a_mistake_is_not(scheduler: str, tmp_path: P
 def test_limits_are_set_and_lifted(prefect_api: str, tmp_path: Path) -> None:
     from prefect.client.orchestration import PrefectClient
 
-    from flows.limits import Limits, load_limits, make_limits
+    from flows.limits import load_limits, make_limits
 
-    async def changed(limits: Limits) -> tuple[list[str], dict[str, int]]:
+    async def changed(limits: dict[str, int]) -> tuple[list[str], dict[str, int]]:
         async with PrefectClient(prefect_api) as client:
             await client.create_concurrency_limit(tag="somebody-else", concurrency_limit=7)
             told = await make_limits(client, limits)
@@ -149,7 +149,7 @@ def test_limits_are_set_and_lifted(prefect_api: str, tmp_path: Path) -> None:
     told, found = asyncio.run(changed(load_limits(tmp_path / "limits.yaml")))
     assert told == ["train 1", "tabulate 2"]
     assert found == {"kpe-train": 1, "kpe-tabulate": 2, "somebody-else": 7}
-    told, found = asyncio.run(changed(Limits(tabulate=3)))
+    told, found = asyncio.run(changed({"tabulate": 3}))
     assert (told, found) == (["tabulate 3"], {"kpe-tabulate": 3, "somebody-else": 7})
     assert asyncio.run(changed(load_limits())) == ([], {"somebody-else": 7})
 
