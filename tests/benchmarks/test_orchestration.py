@@ -115,11 +115,9 @@ def test_two_workers_and_what_is_not_work(tmp_path: Path) -> None:
 def test_a_thousand_shards_of_next_to_nothing(tmp_path: Path) -> None:
     ran = Ran(tmp_path / "trivial", TRIVIAL, 2, "--shard-size", "2")
     assert ran.shards == 1000
+    each, within = 1000 * ran.fan() / ran.shards, 1000 * ran.busy("sample ", "measure ") / ran.workers / ran.shards
     print(
-        f"\n{ran.shards} shards: {ran.seconds:.0f} s, fan-out {ran.fan():.0f} s: {1000 * ran.fan() / ran.shards:.0f} ms a shard"
-    )
-    print(
-        f"of which in tasks {1000 * ran.busy('sample ', 'measure ') / ran.workers / ran.shards:.0f} ms of each worker"
+        f"\n{ran.shards} shards: {ran.seconds:.0f} s, fan-out {ran.fan():.0f} s: {each:.0f} ms each, {within:.0f} in tasks"
     )
     assert len([name for name, *_ in ran.tasks if name.startswith("sample ")]) == 1000
 
