@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench docs ui deploy clean
+.PHONY: run test bench bench-flows docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
