@@ -34,6 +34,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
+from kpe_core.urls import require_no_credentials
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
@@ -61,6 +62,7 @@ class Store:
     """Bytes, JSON and Parquet under one root. Paths are relative, with forward slashes."""
 
     def __init__(self, url: str) -> None:
+        require_no_credentials(url)
         try:
             # Other processes write, too: what was listed a moment ago says nothing about now.
             self.fs, root = fsspec.core.url_to_fs(url, **NO_CACHE)
