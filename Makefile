@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench audit docs ui deploy clean
+.PHONY: run test bench fuzz audit docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -19,6 +19,12 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
+
+# Hostile inputs, SECONDS for each target; `make fuzz SEED=7` tries others. The table comes last.
+SECONDS ?= 60
+SEED ?= 0
+fuzz: $(VENV)/.ready-dev
+	KPE_FUZZ_SECONDS=$(SECONDS) KPE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -s
 
 # Are there known vulnerabilities in what constraints.txt pins? Asks osv.dev, which takes a network; without an answer it fails.
 audit: $(VENV)/audit/.ready

@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from kpe_core.documents import parse_json
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
 from kpe_core.urls import require_no_credentials
@@ -216,7 +217,7 @@ class Store:
 
     def read_json(self, path: str) -> Any:
         try:
-            return json.loads(self.read(path))
+            return parse_json(self.read(path))
         except ValueError:
             raise StoreDamaged(f"{self.path(path)} is not valid JSON") from None
 
