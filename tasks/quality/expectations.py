@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import warnings
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kpe_core.errors import UserError
@@ -96,7 +97,8 @@ def _expectation(rule: Rule) -> Any:
     require_harmless(rule.kwargs.get("row_condition"), rule.text)
     return _kind(rule.kind, rule.text)(
         **rule.kwargs,
-        description=f"{rule.text} ({rule.threshold})",
+        # Great Expectations puts it on its pages as HTML.
+        description=escape(f"{rule.text} ({rule.threshold})"),
         severity=NATIVE_SEVERITY[rule.severity],
         meta={"expectation": rule.text, "severity": rule.severity, "threshold": rule.threshold},
     )
