@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench bench-flows docs ui deploy clean
+.PHONY: run test bench bench-flows fuzz audit docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -22,6 +22,18 @@ bench: $(VENV)/.ready-bench
 
 bench-flows: $(VENV)/.ready-bench   # half an hour, on a machine that does nothing else
 	$(BIN)/python -m pytest tests/benchmarks/test_orchestration.py tests/benchmarks/test_first_look_on_s3.py -s
+
+# Hostile inputs, SECONDS for each target; `make fuzz SEED=7` tries others. The table comes last.
+SECONDS ?= 60
+SEED ?= 0
+fuzz: $(VENV)/.ready-dev
+	KPE_FUZZ_SECONDS=$(SECONDS) KPE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -s
+
+# Are there known vulnerabilities in what constraints.txt pins? Asks osv.dev, which takes a network; without an answer it fails.
+audit: $(VENV)/audit/.ready
+	@$(VENV)/audit/bin/python -c "import requests; requests.post('https://api.osv.dev/v1/query', json={}, timeout=20)" 2> /dev/null \
+	  || { echo "nothing was audited: the vulnerability database at https://api.osv.dev does not answer from here"; exit 3; }
+	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql
@@ -47,6 +59,12 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.ready-bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+# In an environment of its own: what it needs is nothing the project does.
+$(VENV)/audit/.ready: constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet --constraint constraints.txt pip-audit
 	@touch $@
 
 clean:

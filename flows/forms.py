@@ -20,8 +20,10 @@ YamlFile = Annotated[str, Field(pattern=r"\.ya?ml$", title="a file of your own")
 Study = StudyName | YamlFile
 Cluster = ClusterName | YamlFile
 Studies = Annotated[list[Study], Field(min_length=1, max_length=100)]
-StoreUrl = Annotated[str, Field(min_length=1)]
-Folder = Annotated[str, Field(min_length=1)]
+Place = Annotated[str, Field(pattern=r"^([a-z0-9]+://[^/@?]+(/[^?]*)?|[^:]+)$")]
+"""A path, or a URL without a user, a password or a query: the server keeps parameters for good."""
+StoreUrl = Place
+Folder = Place
 Override = Annotated[str, Field(pattern=r"^[^=\s]+=")]
 Overrides = list[Override] | None
 ShardSize = Annotated[int, Field(ge=1, le=1_000_000)]

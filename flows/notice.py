@@ -8,6 +8,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
 
+from tasks.markdown import plain
+
 Subject = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -21,4 +23,5 @@ def notice(subject: Subject, text: str = "") -> None:
     """
     get_run_logger().warning("%s\n%s", subject, text)
     at = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    create_markdown_artifact(f"**{subject}**\n\n{text}\n\n{at}", key="notices", description=subject)
+    lines = [f"**{plain(subject)}**", "", *map(plain, text.splitlines()), "", at]
+    create_markdown_artifact("\n".join(lines), key="notices", description=plain(subject))

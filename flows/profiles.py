@@ -1,13 +1,14 @@
 """What a cluster profile may say: one frozen spec a kind. Every kind runs one thread a worker, so results never change."""
 
 import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
-from kpe_core.errors import UserError
+from kpe_core.documents import read_yaml
+from kpe_core.errors import UserError, shown
 from kpe_core.study.specs import Spec
 
 CLUSTERS = Path(__file__).parents[1] / "deployments" / "clusters"
@@ -98,15 +99,15 @@ def load_profile(name_or_path: str, workers: int | None) -> Profile:
     UserError
         for an unknown name, a bad file, or a number of workers for a scheduler that has its own.
     """
-    path = Path(name_or_path) if Path(name_or_path).is_file() else CLUSTERS / f"{name_or_path}.yaml"
-    if not path.is_file():
+    path = Path(name_or_path) if os.path.isfile(name_or_path) else CLUSTERS / f"{name_or_path}.yaml"
+    if not os.path.isfile(path):
         known = sorted(p.stem for p in CLUSTERS.glob("*.yaml"))
         near = difflib.get_close_matches(name_or_path, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"no cluster profile {name_or_path!r}; {hint}there are {', '.join(known)}")
+        raise UserError(f"no cluster profile {shown(name_or_path)}; {hint}there are {', '.join(known)}")
     try:
-        profile = _Profile.model_validate({"profile": yaml.safe_load(path.read_text(encoding="utf-8"))}).profile
-    except (yaml.YAMLError, ValidationError) as error:
+        profile = _Profile.model_validate({"profile": read_yaml(path)}).profile
+    except ValidationError as error:
         raise UserError(f"{path}: not a cluster profile: {' '.join(str(error).split())}") from None
     if workers is None:
         return profile

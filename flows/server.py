@@ -18,6 +18,7 @@ from flows.keeper import LOG, RECORD, USERS
 from flows.keeper import __file__ as keeper_file
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
+from kpe_core.urls import without_credentials
 
 HOST = "127.0.0.1"
 PORT = 4200
@@ -126,7 +127,8 @@ def running_url(folder: Path) -> str | None:
 
 
 def ui_url(api_url: str) -> str:
-    return api_url.removesuffix("/api")
+    """Where the pages are, to be printed and kept."""
+    return str(without_credentials(api_url.removesuffix("/api")))
 
 
 def require_answer(url: str) -> None:
@@ -137,7 +139,10 @@ def require_answer(url: str) -> None:
         when no Prefect server answers there.
     """
     if not _answers(url):
-        raise UserError(f"the configured Prefect server {url} does not answer; start it, or unset PREFECT_API_URL")
+        raise UserError(
+            f"the configured Prefect server {without_credentials(url)} does not answer; start it, or unset "
+            "PREFECT_API_URL (a user and password go into PREFECT_API_AUTH_STRING)"
+        )
 
 
 def _answers(url: str) -> bool:

@@ -14,8 +14,9 @@ from kpe_core.stages.manifest import now
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from kpe_core.telemetry.counting import Count, Counting
-from kpe_core.telemetry.record import StatusRecord, without_credentials
+from kpe_core.telemetry.record import StatusRecord
 from kpe_core.telemetry.table import ClusterLoad, TelemetryTable
+from kpe_core.urls import without_credentials
 
 if TYPE_CHECKING:
     from distributed import Client

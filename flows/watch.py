@@ -21,6 +21,7 @@ from kpe_core.watch.records import Records
 from kpe_core.watch.template import Template
 from kpe_core.watch.tick import Look, Start, look
 from tasks.common import slug
+from tasks.markdown import plain, plain_cells
 
 RERUN = "kpe rerun/on-demand"
 """The deployment that runs the studies of new checkpoints."""
@@ -78,10 +79,12 @@ def watch(
     for sentence in found.sentences():
         log.log(30 if "refused" in sentence else 20, "%s", sentence)
     rows = [
-        {name: record.get(name) for name in ("file", "state", "study", "why", "at", "sha256")}
+        plain_cells({name: record.get(name) for name in ("file", "state", "study", "why", "at", "sha256")})
         for record in Records(where, template.study.name, template.id).all()
     ]
-    create_table_artifact(rows, key=f"watched-{slug(template.study.name)}", description=f"Checkpoints in {folder}")
+    create_table_artifact(
+        rows, key=f"watched-{slug(template.study.name)}", description=f"Checkpoints in {plain(folder)}"
+    )
     flush()
 
 

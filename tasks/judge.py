@@ -10,6 +10,7 @@ from kpe_core.stages.tabulate import table_path
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug
+from tasks.markdown import plain_cells
 from tasks.quality.judge import judge as judge_runs
 
 
@@ -25,7 +26,7 @@ def judge(store: str, run_ids: list[str], study: dict[str, Any], count: int) -> 
     kept_back = [run for run in runs if failed[run.run_id]]
     if kept_back:
         rows = [
-            {"run": run.label, "id": run.run_id} | {name: value for name, value in check.items() if name != "run"}
+            plain_cells({"run": run.label, "id": run.run_id} | {k: value for k, value in check.items() if k != "run"})
             for run in kept_back
             for check in where.read_table(table_path(run, "checks")).to_pylist()
             if not check["success"]

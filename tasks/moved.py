@@ -16,6 +16,7 @@ from kpe_core.stages.tabulate import table_path
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug
+from tasks.markdown import plain
 from tasks.quality.drift import drift_frame
 
 EVENT = "kpe.finding.moved"
@@ -112,8 +113,9 @@ def _headline(
 def _work(before: dict[str, Holding], held: dict[str, Holding]) -> list[str]:
     """Reused, computed and unfinished runs, by name."""
     reused, computed, missing = [], [], []
-    for label, now in held.items():
-        was = before.get(label, {"run": None, "samples": 0, "finished": False})
+    for name, now in held.items():
+        label = plain(name)
+        was = before.get(name, {"run": None, "samples": 0, "finished": False})
         if not now["finished"]:
             missing.append(f"{label} ({now['samples']} of {now['of']} samples)")
         elif was["finished"] and was["run"] == now["run"]:
@@ -129,7 +131,7 @@ def _scores(scores: list[Move]) -> list[str]:
     if not scores:
         return []
     rows = [
-        f"| {m.run} | {m.metric} | {m.earlier:.4g} | {m.value:.4g} | {m.times} | "
+        f"| {plain(m.run)} | {plain(m.metric)} | {m.earlier:.4g} | {m.value:.4g} | {m.times} | "
         f"{'**beyond**' if m.is_beyond else 'within'} |"
         for m in scores
     ]
@@ -146,8 +148,8 @@ def _findings(told: list[Change]) -> list[str]:
     lines = ["", "### Findings told differently", ""]
     for change in told:
         now = change.after or {"sentence": "no longer told", "verdict": None}
-        was = "new" if change.before is None else f"was {_mark(change.before)}: {change.before['sentence']}"
-        lines.append(f"- {_mark(now)} {change.topic}: {now['sentence']} ({was})")
+        was = "new" if change.before is None else f"was {_mark(change.before)}: {plain(change.before['sentence'])}"
+        lines.append(f"- {_mark(now)} {change.topic}: {plain(now['sentence'])} ({was})")
     return lines
 
 

@@ -17,6 +17,7 @@ from kpe_core.report.findings import MARKS
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 from tasks.common import OPTIONS, slug
+from tasks.markdown import plain, plain_cells
 
 MOST_ROWS = 200
 
@@ -29,7 +30,7 @@ def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
     """
     where, spec = Store(store), Study.model_validate(study)
     name = slug(spec.name)
-    create_markdown_artifact(_landing(where, spec), key=f"findings-{name}", description=spec.title or spec.name)
+    create_markdown_artifact(_landing(where, spec), key=f"findings-{name}", description=plain(spec.title or spec.name))
     with Catalog(where) as catalog:
         for analysis in analyses():
             rows = rows_of(analysis.run(catalog, spec.name))
@@ -46,12 +47,12 @@ def publish(store: str, study: dict[str, Any]) -> dict[str, int]:
 
 
 def rows_of(table: pa.Table, at_most: int = MOST_ROWS) -> list[dict[str, Any]]:
-    """Plain rows a table artifact can hold: four significant digits, no NaN, times as text, long tables thinned evenly."""
+    """Rows a table artifact can hold: four significant digits, no NaN, times and texts as they are, long tables thinned."""
     stride = max(1, math.ceil(table.num_rows / max(1, at_most)))
-    return [{key: _plain(value) for key, value in row.items()} for row in table.to_pylist()[::stride]]
+    return [plain_cells({key: _number(v) for key, v in row.items()}) for row in table.to_pylist()[::stride]]
 
 
-def _plain(value: Any) -> Any:
+def _number(value: Any) -> Any:
     if isinstance(value, float | Decimal):
         return float(f"{value:.4g}") if math.isfinite(value) else None
     return value.isoformat(sep=" ", timespec="seconds") if isinstance(value, datetime) else value
@@ -60,21 +61,26 @@ def _plain(value: Any) -> Any:
 def _landing(store: Store, study: Study) -> str:
     """Findings by claim, then figures as data URIs, since the UI loads images by URL only."""
     files = ReportFiles(store, study.name)
-    lines = [f"# {study.title or study.name}", "", "✓ holds · ◐ in part · ✗ fails · measured, nothing published", ""]
+    lines = [
+        f"# {plain(study.title or study.name)}",
+        "",
+        "✓ holds · ◐ in part · ✗ fails · measured, nothing published",
+        "",
+    ]
     topic = ""
     for finding in files.findings():
         if finding["topic"] != topic:
             topic = finding["topic"]
             lines += ["", f"### {topic}"]
-        lines.append(f"- {MARKS[finding['verdict']]} {finding['sentence']}")
-    lines += ["", f"Report: `{files.html_path}`", ""]
+        lines.append(f"- {MARKS[finding['verdict']]} {plain(finding['sentence'])}")
+    lines += ["", f"Report: {plain(files.html_path)}", ""]
     for figure in files.figures():
         data = base64.b64encode(files.png(figure["name"])).decode()
         lines += [
-            f"## {figure['title']}",
-            figure["caption"],
+            f"## {plain(figure['title'])}",
+            plain(figure["caption"]),
             "",
-            f"![{figure['title']}](data:image/png;base64,{data})",
+            f"![{plain(figure['title'])}](data:image/png;base64,{data})",
             "",
         ]
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """``kpe sql QUERY``: one question, one answer."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Asking:
         UserError
             when there is no such store or folder.
         """
-        if self.allow_read is not None and not self.allow_read.is_dir():
+        if self.allow_read is not None and not os.path.isdir(self.allow_read):
             raise UserError(f"--allow-read {self.allow_read} is no folder")
         folder = None if self.allow_read is None else str(self.allow_read)
         return Catalog(Store.open(self.store), folder, self.memory)

@@ -34,7 +34,7 @@ def write_catalog(store: Store, target: Path) -> int:
     UserError
         when something else lies there, or nothing can be written there.
     """
-    if target.exists() and not _is_catalog(target):
+    if os.path.lexists(target) and not _is_catalog(target):
         raise UserError(f"{target} is there and is no catalog that `kpe catalog write` wrote; choose another name")
     partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
     try:

@@ -1,12 +1,13 @@
 """The names of classes that are only numbers, or ImageNet's synsets, in the data themselves."""
 
-import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kpe_core.data.files import missing, root_of, unreadable
+from kpe_core.documents import parse_json
 from kpe_core.errors import UserError
 from kpe_core.packages import need
 from kpe_core.study.specs import DataSpec
@@ -30,12 +31,12 @@ def file_of(spec: DataSpec) -> list[Path]:
     if spec.class_names == IMAGENET:
         return []
     if spec.class_names is not None:
-        if not (given := Path(spec.class_names)).is_file():
+        if not os.path.isfile(given := Path(spec.class_names)):
             raise missing(spec, "the file of class names (data.class_names)", [given], ORIGIN)
         return [given]
     root = root_of(spec)
     folder = root if root.suffix not in (".npy", ".npz", ".zarr") else root.parent
-    here = [folder / name for name in BESIDE if (folder / name).is_file()]
+    here = [folder / name for name in BESIDE if os.path.isfile(folder / name)]
     if len(here) > 1:
         raise UserError(
             f"{here[0]} and {here[1]} both name classes; remove one, or set data.class_names to the right one"
@@ -80,7 +81,7 @@ def read_names(path: Path) -> dict[str, str]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        found = _of_json(json.loads(text)) if path.suffix == ".json" else _of_lines(text)
+        found = _of_json(parse_json(text)) if path.suffix == ".json" else _of_lines(text)
     except (UnicodeDecodeError, ValueError) as error:
         raise unreadable(path, f"cannot be read as class names ({error})", "mend it") from None
     if not found or not all(found.values()):

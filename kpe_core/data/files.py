@@ -29,7 +29,7 @@ def find(spec: DataSpec, candidates: Iterable[str], what: str, origin: str) -> P
     root = root_of(spec)
     tried = list(dict.fromkeys(candidates))
     for candidate in tried:
-        if (path := root / candidate).exists():
+        if os.path.exists(path := root / candidate):
             return path
     raise missing(spec, what, [root / candidate for candidate in tried], origin)
 

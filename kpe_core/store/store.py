@@ -32,8 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from kpe_core.documents import parse_json
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
+from kpe_core.urls import require_no_credentials
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
@@ -61,6 +63,7 @@ class Store:
     """Bytes, JSON and Parquet under one root. Paths are relative, with forward slashes."""
 
     def __init__(self, url: str) -> None:
+        require_no_credentials(url)
         try:
             # Other processes write, too: what was listed a moment ago says nothing about now.
             self.fs, root = fsspec.core.url_to_fs(url, **NO_CACHE)
@@ -214,7 +217,7 @@ class Store:
 
     def read_json(self, path: str) -> Any:
         try:
-            return json.loads(self.read(path))
+            return parse_json(self.read(path))
         except ValueError:
             raise StoreDamaged(f"{self.path(path)} is not valid JSON") from None
 

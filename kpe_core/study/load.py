@@ -1,29 +1,21 @@
 """From a YAML file and ``--set`` overrides to a frozen study, with errors a person can act on."""
 
+import copy
 import difflib
-import re
+import os
 import types
 import typing
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from kpe_core.errors import UserError
+from kpe_core.documents import parse_yaml, read_yaml
+from kpe_core.errors import SHOWN, UserError, shown
 from kpe_core.study.runs import twins
 from kpe_core.study.specs import Study
 
 STUDIES = Path(__file__).parents[2] / "deployments" / "studies"
-
-
-class Yaml(yaml.SafeLoader):
-    """YAML in which 1e-5 is a number, as everywhere else; YAML 1.1 asks for 1.0e-5."""
-
-
-Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
 
 
 def read_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -35,16 +27,9 @@ def read_study(name_or_path: str, overrides: tuple[str, ...] = ()) -> dict[str, 
         for a missing file, bad YAML, or an override that leads nowhere.
     """
     path = find_study(name_or_path)
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Yaml)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise UserError(f"{path} should hold a mapping with the keys name, title, experiments")
-    try:
-        document = _unshared(document)
-    except RecursionError:
-        raise UserError(f"{path}: an anchor contains itself") from None
     for override in overrides:
         _apply(document, override)
     return dict(document)
@@ -80,33 +65,28 @@ def find_study(name_or_path: str) -> Path:
         when there is none; names the studies there are.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     known = sorted(p.stem for p in STUDIES.glob("*.yaml"))
     if name_or_path in known:
         return STUDIES / f"{name_or_path}.yaml"
     near = difflib.get_close_matches(name_or_path, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"no study {name_or_path!r}: neither a file nor one of {', '.join(known)}{hint}")
-
-
-def _unshared(node: Any) -> Any:
-    """A copy in which nothing is shared: YAML's anchors would let one override change several experiments."""
-    if isinstance(node, dict):
-        return {key: _unshared(value) for key, value in node.items()}
-    return [_unshared(item) for item in node] if isinstance(node, list) else node
+    raise UserError(f"no study {shown(name_or_path)}: neither a file nor one of {', '.join(known)}{hint}")
 
 
 def _apply(document: dict[str, Any], override: str) -> None:
     """Set one ``a.b=value``; list items are addressed by number, by their ``name``, or all at once by ``*``."""
     key, sep, text = override.partition("=")
     if not sep or not key:
-        raise UserError(f"--set {override!r} should read key.path=value, e.g. experiments.0.sampling.n_samples=200")
+        raise UserError(
+            f"--set {shown(override)} should read key.path=value, e.g. experiments.0.sampling.n_samples=200"
+        )
     try:
-        value = yaml.load(text, Yaml)
-    except yaml.YAMLError:
-        raise UserError(f"--set {key}: {text!r} is not a YAML value") from None
-    _assign(document, key.split("."), value, key)
+        value = parse_yaml(text)
+    except ValueError as error:
+        raise UserError(f"--set {key[:SHOWN]}: {shown(text)} is not a YAML value: {error}") from None
+    _assign(document, key.split("."), value, key[:SHOWN])
 
 
 def _assign(node: Any, path: list[str], value: Any, key: str) -> None:
@@ -115,19 +95,21 @@ def _assign(node: Any, path: list[str], value: Any, key: str) -> None:
         names = [str(item.get("name", i)) if isinstance(item, dict) else str(i) for i, item in enumerate(node)]
         chosen = [i for i, name in enumerate(names) if head in ("*", str(i), name)]
         if not chosen:
-            raise UserError(f"--set {key}: no item {head!r}; there are {', '.join(names)} (or a number, or *)")
+            raise UserError(
+                f"--set {key}: no item {shown(head)}; there are {', '.join(names)[:SHOWN]} (or a number, or *)"
+            )
         for i in chosen:
             if rest:
                 _assign(node[i], rest, value, key)
             else:
-                node[i] = value
+                node[i] = copy.deepcopy(value)
     elif isinstance(node, dict):
         if not rest:
-            node[head] = value
+            node[head] = copy.deepcopy(value)
         else:
             _assign(node.setdefault(head, {}), rest, value, key)
     else:
-        raise UserError(f"--set {key}: {head!r} lies below {node!r}, which has no keys")
+        raise UserError(f"--set {key}: {shown(head)} lies below {shown(node)}, which has no keys")
 
 
 def _causes(errors: list[Any]) -> list[Any]:
@@ -150,24 +132,24 @@ def _explain(document: Any, error: Any) -> str:
             fields = _fields_at(Study, loc[:-1])
             near = difflib.get_close_matches(str(loc[-1]), fields, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(fields)}"
-            return f"unknown key {where!r}; {hint}"
+            return f"unknown key {shown(where)}; {hint}"
         case "missing":
-            return f"{where!r} is missing"
+            return f"{shown(where)} is missing"
         case "value_error":
             return f"{where}: {message}"
         case "union_tag_not_found" | "union_tag_invalid":
             key, allowed = str(error["ctx"]["discriminator"]).strip("'"), error["ctx"].get("expected_tags")
             if not allowed:
                 return f"{where} must say its {key!r}"
-            return f"{where}.{key} = {error['ctx']['tag']!r}: must be one of {allowed}"
+            return f"{where}.{key} = {shown(error['ctx']['tag'])}: must be one of {allowed}"
         case "tuple_type":
-            return f"{where} = {given!r}: should be a list"
+            return f"{where} = {shown(given)}: should be a list"
         case "too_short":
-            return f"{where} = {given!r}: the list must not be empty"
+            return f"{where} = {shown(given)}: the list must not be empty"
         case "model_type" | "model_attributes_type":
-            return f"{where} = {given!r}: should be a mapping with the keys {', '.join(_fields_at(Study, loc))}"
+            return f"{where} = {shown(given)}: should be a mapping with the keys {', '.join(_fields_at(Study, loc))}"
         case _:
-            return f"{where} = {given!r}: {message[0].lower()}{message[1:]}"
+            return f"{where} = {shown(given)}: {message[0].lower()}{message[1:]}"
 
 
 def _public(document: Any, loc: tuple[str | int, ...]) -> list[str | int]:

@@ -7,7 +7,6 @@ data. What changes faster, such as shards, is read from the store itself.
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from kpe_core.errors import StoreDamaged
 from kpe_core.store.store import Store
@@ -72,11 +71,3 @@ def last_record(store: Store, study: str) -> StatusRecord | None:
         return replace(StatusRecord(**{k: v for k, v in told.items() if k in known}), cells=cells)
     except (StoreDamaged, TypeError, KeyError, AttributeError):
         return None
-
-
-def without_credentials(url: str | None) -> str | None:
-    """``url`` with neither user, password, query nor fragment, any of which may be secret."""
-    if not url:
-        return None
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

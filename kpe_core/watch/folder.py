@@ -17,6 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from kpe_core.errors import UserError
 from kpe_core.identity import digest
 from kpe_core.store.store import NO_CACHE
+from kpe_core.urls import require_no_credentials
 from kpe_core.weights.files import sha256_of, sha256_of_all
 
 UNFINISHED = (".tmp", ".temp", ".part", ".partial", ".incomplete", ".download", ".crdownload", ".swp", ".lock")
@@ -40,6 +41,7 @@ class Watched:
     """A folder or prefix. ``folders``: each model is a folder, as diffusers saves them; else each is a file."""
 
     def __init__(self, url: str, pattern: str = "*", folders: bool = False) -> None:
+        require_no_credentials(url)
         try:
             self.fs, self.root = fsspec.core.url_to_fs(os.path.expanduser(url), **NO_CACHE)
         except (ImportError, ValueError) as error:

@@ -2,12 +2,12 @@
 
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from kpe_core.documents import parse_json
 from kpe_core.errors import UserError
 
 PUT_IT_THERE = "Put it there, or give another path in the study (or by --set)"
@@ -23,7 +23,7 @@ def found(path: str | Path, what: str, source: str = PUT_IT_THERE) -> Path:
         (``source``, a sentence).
     """
     place = Path(path).expanduser().absolute()
-    if not place.exists():
+    if not os.path.exists(place):
         raise UserError(f"{what} is missing; looked for {place}. {source}")
     return place
 
@@ -58,7 +58,7 @@ def read_json(path: Path) -> dict[str, Any]:
         when it is no JSON object.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no JSON object ({error}); fetch it again") from None
     if not isinstance(said, dict):

@@ -16,6 +16,9 @@ from tasks.quality.words import SHOWN
 
 Checks = list[dict[str, Any]]
 FOLDER = "quality/docs"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+NO_SCRIPTS = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+"""Browsers then run nothing of a page and fetch nothing for it, whatever a text in it became."""
 
 
 def docs_index(store: Store) -> str:
@@ -38,8 +41,19 @@ class Pages:
         from great_expectations.core.run_identifier import RunIdentifier
 
         answer.meta["run_id"] = RunIdentifier(run_name=f"{run.label} {run.run_id}")
+        for result in answer.results:
+            _forget_traceback(result.exception_info)
         text = self._view.render(self._renderer.render(answer), show_how_to_buttons=False)
         return self_contained(text, f"{suite} of {run.label}", _missed(checks))
+
+
+def _forget_traceback(info: Any) -> None:
+    """It says nothing to a reader, and would be put on the page as HTML."""
+    if isinstance(info, dict):
+        for name, value in info.items():
+            if name == "exception_traceback":
+                info[name] = ""
+            _forget_traceback(value)
 
 
 def _missed(checks: Checks) -> str:
@@ -101,6 +115,7 @@ def self_contained(page: str, title: str = "", head: str = "") -> str:
         page = pattern.sub(instead, page)
     page = re.sub(r"<title>.*?</title>", "", page, flags=re.DOTALL)
     page = page.replace("</head>", f"<title>{escape(title)}</title><style>{STYLE}</style></head>", 1)
+    page = page.replace("<head>", f"<head>{NO_SCRIPTS}", 1)
     begin = f'<div class="head"><h1>{escape(title)}</h1>{head}</div>'
     return re.sub(r'(?=<div class="container-fluid)', lambda _: begin, page, count=1)
 
@@ -131,7 +146,7 @@ def index_page(summaries: list[dict[str, Any]]) -> str:
     plural = "" if len(summaries) == 1 else "s"
     counted = ", ".join(f"{n} {kind}" for kind, n in count.items() if n)
     return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Data quality</title>'
+        f'<!DOCTYPE html><html lang="en"><head>{NO_SCRIPTS}<meta charset="utf-8"><title>Data quality</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style></head><body><main><h1>Data quality</h1>"
         f"<p>{len(summaries)} run{plural} checked: {counted}.</p>"

@@ -4,10 +4,12 @@ import difflib
 import logging
 import os
 import warnings
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from kpe_core.errors import UserError
 from kpe_core.study.specs import ExpectationSpec
+from tasks.quality.condition import require_harmless
 from tasks.quality.load import references, suites
 from tasks.quality.rules import Rule
 
@@ -60,6 +62,7 @@ def require_possible(spec: ExpectationSpec, where: str) -> None:
             near = difflib.get_close_matches(name, allowed, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"{spec.expectation} takes {', '.join(allowed)}"
             raise UserError(f"{where}.args: unknown argument {name!r}; {hint}")
+    require_harmless(spec.args.get("row_condition"), where)
     # What a fact will be is not known yet; a number it takes for granted may be a list.
     plain = {name: value for name, value in spec.args.items() if not references(value)}
     try:
@@ -91,9 +94,11 @@ def _kind(name: str, where: str) -> Any:
 
 
 def _expectation(rule: Rule) -> Any:
+    require_harmless(rule.kwargs.get("row_condition"), rule.text)
     return _kind(rule.kind, rule.text)(
         **rule.kwargs,
-        description=f"{rule.text} ({rule.threshold})",
+        # Great Expectations puts it on its pages as HTML.
+        description=escape(f"{rule.text} ({rule.threshold})"),
         severity=NATIVE_SEVERITY[rule.severity],
         meta={"expectation": rule.text, "severity": rule.severity, "threshold": rule.threshold},
     )

@@ -4,6 +4,7 @@ The context is an ephemeral one: a project folder in the store would have to sur
 not live in an object store. What is worth keeping, rows and pages, is written whole, by the store.
 """
 
+from html import escape
 from typing import Any
 
 from kpe_core.store.store import Store
@@ -75,7 +76,7 @@ class _Validator:
                 answer.results = list(results.values())
             here = [check_row(run, name, rule, results[rule.text], frame, keys) for rule in expected]
             for row in here:
-                results[row["expectation"]].result["observed_value"] = row["observed"]
+                results[row["expectation"]].result["observed_value"] = escape(row["observed"])
             pages[name] = self._pages.page(answer, run, name, here)
             rows += here
         return rows, pages

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from kpe_core.documents import read_yaml
 from kpe_core.errors import UserError
 from kpe_core.store.schema import RUN_TABLES
-from kpe_core.study.load import Yaml
 from kpe_core.study.specs import ExpectationSpec
 from tasks.quality.facts import FACTS
 
@@ -69,10 +68,7 @@ def suites(more: tuple[ExpectationSpec, ...] = ()) -> dict[str, Suite]:
 
 
 def _read(path: Path) -> Suite:
-    try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Yaml)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    document = read_yaml(path)
     wanted = {"table", "keys", "columns", "expectations"}
     if not isinstance(document, dict) or document.keys() != wanted:
         raise UserError(f"{path} should hold a mapping with the keys {', '.join(sorted(wanted))}")

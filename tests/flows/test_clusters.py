@@ -45,7 +45,7 @@ def test_unknown_names_list_those_that_exist() -> None:
         ("{kind: slurm, memory: lots}", "memory"),
         ("{kind: kubernetes}", "image"),
         ("{kind: address, address: localhost}", "address"),
-        ("kind: [", "not a cluster profile"),
+        ("kind: [", "not valid YAML"),
     ],
 )
 def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, says: str) -> None:

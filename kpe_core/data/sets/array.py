@@ -1,5 +1,6 @@
 """Any array: .npy, .npz or .zarr, of points (N, D), grey pictures (N, H, W), colour pictures or latents (N, C, H, W)."""
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +26,12 @@ Rows = Callable[[NDArray[np.intp]], NDArray[Any]]
 def index(spec: DataSpec) -> list[Path]:
     """The array's file (of a .zarr all of them), and the labels'."""
     root = root_of(spec)
-    if not root.exists():
+    if not os.path.exists(root):
         raise missing(spec, "the array", [root], ORIGIN)
     labels = _label_file(spec)
-    if labels is not None and not labels.is_file():
+    if labels is not None and not os.path.isfile(labels):
         raise missing(spec, "the file of labels", [labels], ORIGIN)
-    inside = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else []
+    inside = sorted(path for path in root.rglob("*") if os.path.isfile(path)) if os.path.isdir(root) else []
     return [root, *inside, *([labels] if labels is not None else []), *file_of(spec)]
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import pickle
 import tarfile
 from collections.abc import Iterable
@@ -66,7 +67,7 @@ CIFAR100 = Edition(
 
 def index(edition: Edition, spec: DataSpec) -> list[Path]:
     """The tarball, or the batches of the folder."""
-    if root_of(spec).is_file():
+    if os.path.isfile(root_of(spec)):
         return [root_of(spec)]
     first = next(iter(edition.train))
     candidates = (f"{edition.folder}/{first}", first, edition.tarball)

@@ -40,7 +40,7 @@ def imagenet_index(spec: DataSpec) -> list[Path]:
 
 def _parts(spec: DataSpec) -> tuple[str, ...]:
     """Their folders; a random split can do without val."""
-    without = spec.split == "random" and not (root_of(spec) / "val").exists()
+    without = spec.split == "random" and not os.path.exists(root_of(spec) / "val")
     return ("train",) if without else ("train", "val")
 
 
@@ -79,7 +79,7 @@ def imagenet_open(spec: DataSpec) -> Source:
 def folder_index(spec: DataSpec) -> list[Path]:
     """The root and its class folders."""
     root = root_of(spec)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise missing(spec, "the folder of pictures", [root], FOLDER_ORIGIN)
     return [root, *_subfolders(root)]
 

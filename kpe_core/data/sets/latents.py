@@ -1,6 +1,5 @@
 """Latents of a VAE, encoded beforehand: safetensors or npy shards, such as 4×32×32 of ImageNet at 256×256."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from kpe_core.data.class_names import BESIDE, file_of, names_for
 from kpe_core.data.files import missing, root_of, unreadable
 from kpe_core.data.sets.array import open_npy, require_labels
 from kpe_core.data.source import DataSet, Source
+from kpe_core.documents import parse_json
 from kpe_core.errors import UserError
 from kpe_core.study.specs import DataSpec
 
@@ -108,7 +108,7 @@ def _sidecar(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise unreadable(path, f"not valid JSON ({error})", "mend it") from None
     return found if isinstance(found, dict) else {}

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ def source_of(path: str) -> Path:
     """
     module = path.rpartition(":")[0]
     if module.endswith(".py"):
-        if not Path(module).is_file():
+        if not os.path.isfile(module):
             raise UserError(f"the function's file is missing; looked for {module}")
         return Path(module)
     try:

@@ -20,7 +20,7 @@ from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import Study
 from kpe_core.telemetry.counting import Counting
-from kpe_core.telemetry.record import StatusRecord, last_record, without_credentials
+from kpe_core.telemetry.record import StatusRecord, last_record
 from kpe_core.telemetry.status import status
 
 NOW = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -129,18 +129,6 @@ def test_bytes_are_those_of_the_arrays(tiny_store: Store, tiny: Study, tiny_runs
             size += np.asarray(array[:]).nbytes
     assert (count.samples, count.size, count.trainings) == (480, size, 0)
     assert [cell.run for cell in count.cells] == [run.run_id for run in tiny_runs]
-
-
-@pytest.mark.parametrize(
-    ("url", "told"),
-    [
-        ("http://me:secret@host:4200/ui", "http://host:4200/ui"),
-        ("https://host/proxy/8787/status?token=secret#x", "https://host/proxy/8787/status"),
-        (None, None),
-    ],
-)
-def test_no_credentials_are_kept(url: str | None, told: str | None) -> None:
-    assert without_credentials(url) == told
 
 
 def test_neither_torch_nor_prefect_is_needed(tiny_store: Store) -> None:
