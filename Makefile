@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
+FLIPS ?= 300
 
-.PHONY: run test bench docs ui deploy clean
+.PHONY: run test bench corrupt docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -19,6 +20,10 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
+
+# Hundreds of single flipped bits, each found, repaired and held against what queries answer; prints a table.
+corrupt: $(VENV)/.ready-dev
+	KPE_FLIPS=$(FLIPS) $(BIN)/python -m pytest tests/benchmarks/test_corruption.py -s --durations=0
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

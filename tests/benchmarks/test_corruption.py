@@ -1,0 +1,25 @@
+"""``make corrupt``: hundreds of single flipped bits, one at a time, and a table of what came of them."""
+
+import itertools
+import os
+from pathlib import Path
+
+from kpe_core.store.store import Store
+from tests.kpe_core.stages.flips import PLACES, Tally, answers, copied, corrupt, paths_by_kind, table
+
+FLIPS = int(os.environ.get("KPE_FLIPS") or 300)
+
+
+def test_every_flip_is_found_and_none_is_answered_from(tiny_store: Store, tmp_path: Path) -> None:
+    """Kind by kind in turn, other objects, places and bits each time round."""
+    store = copied(tiny_store, tmp_path / "copy")
+    asked = answers(store)
+    kinds, tallies = paths_by_kind(store), dict[str, Tally]()
+    rounds = ((turn, i, kind) for turn in itertools.count() for i, kind in enumerate(kinds))
+    for turn, i, kind in itertools.islice(rounds, FLIPS):
+        path = kinds[kind][(turn * 7 + i) % len(kinds[kind])]
+        corrupt(store, path, PLACES[(turn + i) % 3], (turn + i) % 8, asked, tallies.setdefault(kind, Tally()))
+    print("\n" + table(tallies))
+    assert all(tally.found == tally.tried for tally in tallies.values())
+    assert all(tally.repaired + tally.removed == tally.tried for tally in tallies.values())
+    assert all(tally.wrong == 0 for tally in tallies.values())
