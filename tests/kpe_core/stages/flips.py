@@ -6,13 +6,21 @@ import re
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.errors import StoreDamaged, UserError
+from kpe_core.report.files import ReportFiles
 from kpe_core.stages.repair import repair
 from kpe_core.stages.verify import store_damages
+from kpe_core.store.schema import TRIALS
+from kpe_core.store.sealed import sealed_html
 from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+from kpe_core.telemetry.record import StatusRecord
+from kpe_core.telemetry.table import ClusterLoad, TelemetryTable, WorkerLoad
+from kpe_core.watch.records import Records
 
 PLACES = ("first", "middle", "last")
 UNDETERMINED = ("seconds", "finalised", "provenance", "at", "device", "sampling_seconds")
@@ -28,6 +36,7 @@ QUESTIONS = (
 def kind_of(path: str) -> str:
     """What an object is, whosesoever it is: its path without ids and numbers."""
     path = re.sub(r"/[0-9a-f]{16}(-[0-9a-f]{16})?(?=[/.])", "/*", path)
+    path = re.sub(r"^studies/\w+/", "studies/*/", re.sub(r"/figures/.*png$", "/figures/*.png", path))
     path = re.sub(r"\d{8}T\d+Z|\d{5}", "N", path)
     path = re.sub(r"/c/[\d/]+$", "/c", path)
     path = re.sub(
@@ -78,14 +87,35 @@ def _determined(value: dict[str, object]) -> dict[str, object]:
 def answers(store: Store) -> list[str]:
     """What each question says: its answer in order, or that it was refused."""
     told = []
-    for question in QUESTIONS:
-        try:
-            with Catalog(store) as catalog:
-                table = catalog.ask(f"{question} ORDER BY ALL")
-            told.append(str(sorted(map(str, table.to_pylist()))))
-        except (StoreDamaged, UserError):
-            told.append("refused")
+    try:
+        with Catalog(store) as catalog:
+            for question in QUESTIONS:
+                try:
+                    told.append(str(catalog.ask(f"{question} ORDER BY ALL").to_pylist()))
+                except (StoreDamaged, UserError):
+                    told.append("refused")
+    except (StoreDamaged, UserError):
+        return ["refused"] * len(QUESTIONS)
     return told
+
+
+def with_everything(store: Store, study: Study) -> None:
+    """Write into a finished store what a flow run leaves beside: report, telemetry, records of a tuning and a watch."""
+    ReportFiles(store, study.name).write(study)
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    telemetry = TelemetryTable(store, study.name, now, 10)
+    telemetry.add(1.0, ClusterLoad((WorkerLoad("a", 1, 2, 3),)), 5, 6)
+    telemetry.write()
+    StatusRecord(study.name, now.isoformat(), now.isoformat(), 5.0).written(store)
+    store.write(f"studies/{study.name}/performance.html", sealed_html("<html>how it went</html>"))
+    store.write_json("tunings/0123456789abcdef/tuning.json", {"study": study.name, "rungs": [8, 16]})
+    store.write_json("tunings/0123456789abcdef/generations/00000.json", [{"alpha0": 0.5}])
+    store.write_table("tunings/0123456789abcdef/trials.parquet", TRIALS.empty_table())
+    Records(store, "every", "template").put("ab" * 32, "Model_250", "done")
+    for run_id in store.list("runs")[:1]:
+        store.write(f"quality/docs/runs/{run_id}/samples.html", sealed_html("<html>all is well</html>"))
+        store.write_json(f"quality/docs/runs/{run_id}/summary.json", {"run": run_id, "suites": [{"suite": "samples"}]})
+    store.write("quality/docs/index.html", sealed_html("<html>every run</html>"))
 
 
 @dataclass
