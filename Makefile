@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
+FLIPS ?= 300
 
-.PHONY: run test bench bench-flows fuzz audit docs ui deploy clean
+.PHONY: run test bench bench-flows fuzz corrupt audit docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -34,6 +35,10 @@ audit: $(VENV)/audit/.ready
 	@$(VENV)/audit/bin/python -c "import requests; requests.post('https://api.osv.dev/v1/query', json={}, timeout=20)" 2> /dev/null \
 	  || { echo "nothing was audited: the vulnerability database at https://api.osv.dev does not answer from here"; exit 3; }
 	$(VENV)/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv
+
+# Hundreds of single flipped bits, each found, repaired and held against what queries answer; prints a table.
+corrupt: $(VENV)/.ready-dev
+	KPE_FLIPS=$(FLIPS) $(BIN)/python -m pytest tests/benchmarks/test_corruption.py -s --durations=0
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

@@ -123,11 +123,14 @@ def status(
 def verify(
     run_id: Annotated[str | None, typer.Argument(help="a run's id or its beginning; default: all")] = None,
     store: StoreUrl = "store",
+    repair: Annotated[bool, typer.Option("--repair", help="compute again what is damaged, and only that")] = False,
 ) -> None:
-    """Check that what lies in the store is what was written there."""
-    from flows.commands.look import verify_runs
+    """Check that what lies in the store is what was written there; with --repair, make again what is not."""
+    from flows.commands.look import repair_store, verify_runs
 
-    raise typer.Exit(verify_runs(store, run_id))
+    if repair and run_id is not None:
+        raise UserError("--repair repairs the whole store; leave the run's id out")
+    raise typer.Exit(repair_store(store) if repair else verify_runs(store, run_id))
 
 
 @app.command()

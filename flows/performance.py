@@ -4,6 +4,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from kpe_core.store.sealed import sealed_html
 from kpe_core.store.store import Store
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Performance:
         if self._count is None:
             return
         try:
-            store.write(path_of(study), alone(self._client.sync(self._report, callback_timeout=SECONDS)).encode())
+            page = alone(self._client.sync(self._report, callback_timeout=SECONDS))
+            store.write(path_of(study), sealed_html(page))
         except Exception as error:
             log.warning("no performance report of study %s: %s: %s", study, type(error).__name__, error)
 

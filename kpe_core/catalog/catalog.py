@@ -2,6 +2,10 @@
 
 The tables are scanned as Arrow datasets, and the trajectories as one that reads Zarr (trajectory.py), so DuckDB itself
 needs no file access, and has none: user SQL can read the views and nothing else (guard.py).
+
+No answer comes from a damaged table. What is small is checked whole when it is read (manifests, metadata); of a Parquet
+file the footer, when a statement first names its table, and every page that is scanned; of trajectories every chunk that
+is read. So a question costs no more reading than its answer.
 """
 
 import re
@@ -9,6 +13,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +40,8 @@ VIEWS = (
 )  # fmt: skip
 """In the order of their dependence."""
 
+CHECKED_AT_ONCE = 8
+"""Footers: on an object store, reading one mostly waits."""
 NUMERIC = ("BIGINT", "INTEGER", "DOUBLE", "FLOAT", "BOOLEAN")
 SPILL_LIMIT = "20GB"
 """Of what DuckDB cannot hold in memory and puts into a private temporary folder."""
@@ -56,6 +63,7 @@ class Catalog:
             raise UserError(f"DuckDB cannot start with memory {memory!r}: {first_lines(error)}") from None
         try:
             self._meter = IoMeter()
+            self._unchecked: dict[str, list[str]] = {}
             self._states = self._register()
             for script in ("macros.sql", *(f"views/{view}.sql" for view in VIEWS)):
                 self._con.execute((SQL / script).read_text(encoding="utf-8"))
@@ -125,6 +133,7 @@ class Catalog:
         if timer is not None:
             timer.daemon = True
             timer.start()
+        self._require_footers(sql)
         keys = KeyResolver(self._con)
         try:
             with self._translated():
@@ -157,12 +166,19 @@ class Catalog:
 
     def query(self, sql: str, **parameters: Any) -> pa.Table:
         """The answer to the project's own SQL with named parameters."""
+        self._require_footers(sql)
         return self._con.sql(sql, params=parameters).to_arrow_table()
 
     def numeric_columns(self, view: str) -> list[str]:
         """The view's columns that hold numbers, or truth values, which count as 0 and 1."""
         rows = self.query(f"DESCRIBE {view}").to_pylist()
         return [row["column_name"] for row in rows if row["column_type"] in NUMERIC]
+
+    def _require_footers(self, sql: str) -> None:
+        """Check the tables of the views that occur in a statement, those checked before left out."""
+        paths = [path for table in tables_behind(sql) for path in self._unchecked.pop(table, [])]
+        with ThreadPoolExecutor(max_workers=CHECKED_AT_ONCE) as pool:
+            list(pool.map(self.store.require_footer, paths))
 
     # -- what there is to ask ------------------------------------------------------------------------------------
 
@@ -175,6 +191,7 @@ class Catalog:
         self._con.register("memberships", memberships(self.store, found))
         for name, table in stored_tables(self.store, found).items():
             self._con.register(f"parquet_{name}", scanned(self.store, table))
+            self._unchecked[name] = [file.path for file in table.files]
         states = [
             StoredStates(self.store, m["run_id"], m["trajectories"], self._meter)
             for m in found
@@ -183,6 +200,22 @@ class Catalog:
         self._con.register("zarr_trajectory", TrajectoryDataset(states, LONG))
         self._con.register("zarr_states", TrajectoryDataset(states, WIDE))
         return states
+
+
+def tables_behind(sql: str) -> set[str]:
+    """Names of all Parquet tables a statement may read: those of every view whose name is a word of it."""
+    words, found = _words(sql), set[str]()
+    for view in reversed(VIEWS):  # a view reads only those before it
+        if view in words:
+            words |= _words((SQL / f"views/{view}.sql").read_text(encoding="utf-8"))
+    for word in words:
+        if word.startswith("parquet_"):
+            found.add(word.removeprefix("parquet_"))
+    return found
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
 
 
 def memberships(store: Store, manifests: list[dict[str, Any]]) -> pa.Table:

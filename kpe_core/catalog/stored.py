@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kpe_core.catalog.io import CountingStore, IoMeter
 from kpe_core.errors import StoreDamaged
+from kpe_core.store.laid import require_laid
 from kpe_core.store.store import Store
 
 
@@ -23,8 +24,11 @@ class StoredStates:
     @cached_property
     def _group(self) -> zarr.Group:
         try:
+            require_laid(self._store, self.folder, ("zarr.json",))
             inner = self._store.zarr(f"{self.folder}/data.zarr", read_only=True)
             return zarr.open_group(CountingStore(inner, self._meter), mode="r")
+        except StoreDamaged:
+            raise
         except Exception as error:
             raise StoreDamaged(f"{self._store.path(self.folder)}/data.zarr cannot be opened: {error}") from None
 

@@ -74,7 +74,10 @@ def scanned(store: Store, table: StoredTable) -> Any:
         return table.schema.empty_table()
     texts = [f.name for f in table.schema if f.type == pa.string()]
     encoded = [f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in texts else f for f in table.schema]
-    form = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
+    form = ds.ParquetFileFormat(
+        read_options=ds.ParquetReadOptions(dictionary_columns=texts),
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True),
+    )
     # On disk Arrow's own: through Python, its threads and DuckDB's may wait for each other and the interpreter for ever.
     fs = LocalFileSystem() if store.is_local else PyFileSystem(FSSpecHandler(store.fs))
     paths = [store.path(file.path) for file in table.files]

@@ -1,5 +1,6 @@
 """The report in the store: written when something it is made of has changed, read back by whoever publishes it."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from kpe_core.catalog.analyses import analyses
 from kpe_core.identity import digest
 from kpe_core.report.findings import as_dicts, summary
 from kpe_core.stages.manifest import manifests
+from kpe_core.store.sealed import sealed_html
 from kpe_core.store.store import Store
 from kpe_core.study.specs import Study
 
@@ -52,12 +54,14 @@ class ReportFiles:
 
         built = build(self.store, study)
         self.store.write_json(f"{self.folder}/findings.json", as_dicts(built.findings))
-        self.store.write(f"{self.folder}/summary.txt", "\n".join(summary(built.findings)).encode())
-        for figure in built.figures:
-            self.store.write(f"{self.folder}/figures/{figure.name}.png", figure.png)
-        self.store.write(f"{self.folder}/report.html", built.html.encode())
+        plain = {"summary.txt": "\n".join(summary(built.findings)).encode()}
+        plain |= {f"figures/{figure.name}.png": figure.png for figure in built.figures}
+        for name, data in plain.items():
+            self.store.write(f"{self.folder}/{name}", data)
+        self.store.write(f"{self.folder}/report.html", sealed_html(built.html))
         figures = [{"name": f.name, "title": f.title, "caption": f.caption} for f in built.figures]
-        self.store.write_json(record, {"made_of": made_of, "figures": figures})
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in plain.items()}
+        self.store.write_json(record, {"made_of": made_of, "figures": figures, "plain": digests})
         return self.html_path
 
     def _made_of(self, study: Study) -> str:

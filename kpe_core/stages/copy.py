@@ -49,7 +49,7 @@ def require_whole(source: Store, run_ids: Sequence[str]) -> None:
     StoreDamaged
         when the store does not hold what was written there.
     """
-    found = source.read_json("store.json")["numerics"]
+    found = source.about()["numerics"]
     if found != NUMERICS_VERSION:
         raise UserError(
             f"{source.url} holds numbers of numerics version {found}, and this version copies those of version "
@@ -60,13 +60,14 @@ def require_whole(source: Store, run_ids: Sequence[str]) -> None:
             raise UserError(f"run {run_id} is not finished in {source.url}; `kpe run` its study first, or leave it out")
         if damage := faults(source, run_id):
             more = f" (and {len(damage) - 3} more)" if len(damage) > 3 else ""
-            raise StoreDamaged(f"run {run_id} in {source.url} is not copied: {'; '.join(damage[:3])}{more}")
+            told = "; ".join(map(str, damage[:3]))
+            raise StoreDamaged(f"run {run_id} in {source.url} is not copied: {told}{more}")
 
 
 def faults(store: Store, run_id: str) -> list[str]:
     """What is not as it was written; of a run in quarantine, whose tables nobody vouches for, without these."""
     visible = store.exists(f"runs/{run_id}/manifest.json")
-    return list((damages if visible else material_damages)(store, run_id))
+    return [str(d) for d in (damages if visible else material_damages)(store, run_id)]
 
 
 def copy_runs(

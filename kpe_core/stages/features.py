@@ -1,6 +1,7 @@
 """Stage: features of the real data, computed once for each (data, extractor, weights) and kept in the store."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,8 +38,11 @@ def kept_spaces(run: Run) -> list[SpaceSpec]:
     return [space for space in run.measure.spaces if not isinstance(space, PixelSpace)]
 
 
-def create_features(store: Store, run: Run, space: SpaceSpec) -> FeatureSet:
-    """Lay out the real data's features in one space, unless that is done; its parts may then be computed anywhere."""
+def create_features(store: Store, run: Run, space: SpaceSpec, origin: dict[str, Any] | None = None) -> FeatureSet:
+    """Lay out the real data's features in one space, unless that is done; its parts may then be computed anywhere.
+
+    ``origin``: the provenance to write, where it is not this process's.
+    """
     prepared = load(run.data)
     found = FeatureSet(store, features_id(run, space, prepared))
     if not found.exists():
@@ -50,7 +54,7 @@ def create_features(store: Store, run: Run, space: SpaceSpec) -> FeatureSet:
         }
         rows = ROWS_FITTED if isinstance(space, TrainedSpace) else ROWS
         dim = extractor_of(store.url, run.data, space, run.weights_of(space.name)).dim
-        found.create(len(prepared.train), len(prepared.held_out), dim, rows, about)
+        found.create(len(prepared.train), len(prepared.held_out), dim, rows, about, origin)
     return found
 
 

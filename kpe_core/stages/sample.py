@@ -33,12 +33,15 @@ from kpe_core.study.specs import ExactField
 from kpe_core.threads import one_thread
 
 
-def create_trajectories(store: Store, run: Run, shard_size: int) -> Plan:
-    """Lay out a run's Zarr group, unless it is there; afterwards its shards may be sampled in any order, anywhere."""
+def create_trajectories(store: Store, run: Run, shard_size: int, origin: dict[str, Any] | None = None) -> Plan:
+    """Lay out a run's Zarr group, unless it is there; afterwards its shards may be sampled in any order, anywhere.
+
+    ``origin``: the provenance to write, where it is not this process's.
+    """
     prepared = load(run.data)
     exact = isinstance(run.field, ExactField)
     return Trajectories(store, run.trajectories_id).create(
-        run, prepared.shape, labels_of(run, prepared), exact, shard_size
+        run, prepared.shape, labels_of(run, prepared), exact, shard_size, origin
     )
 
 
@@ -74,6 +77,7 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
                 raise NumericalTrouble(f"run {run.label}, samples {start}–{stop - 1}: {trouble}") from None
     marker = {
         "rows": list(rows),
+        "shard_size": trajectories.plan().shard_size,
         "sha256": recorder.digests(),
         "evaluations": recorder.evaluations,
         "device": device_name(device),

@@ -12,6 +12,7 @@ from kpe_core.stages.measure import density_columns, measures_folder
 from kpe_core.stages.scores import scores_table
 from kpe_core.stages.theory import is_exact, theory_columns
 from kpe_core.store.schema import DENSITIES, FEATURES, SAMPLES, SEMANTICS, STEPS, THEORY
+from kpe_core.store.sealed import PARQUET
 from kpe_core.store.store import Store
 from kpe_core.store.trajectories import PER_EXACT_STEP, PER_SAMPLE, Trajectories
 from kpe_core.study.runs import Run
@@ -121,7 +122,7 @@ def _write_steps(store: Store, run: Run) -> int:
     group = Trajectories(store, run.trajectories_id).group()
     t, dt, eta = (np.asarray(group[name][:]) for name in ("t_step", "dt", "eta"))  # type: ignore[index]
     sink = io.BytesIO()
-    with pq.ParquetWriter(sink, STEPS, compression="zstd") as writer:
+    with pq.ParquetWriter(sink, STEPS, **PARQUET) as writer:
         for start in range(0, run.n_samples, run.batch):
             stop = min(run.n_samples, start + run.batch)
             power, energy = (np.asarray(group[name][start:stop]) for name in ("power", "energy"))  # type: ignore[index]
@@ -140,5 +141,5 @@ def _write_steps(store: Store, run: Run) -> int:
                 if name in group:
                     columns[name] = np.asarray(group[name][start:stop]).ravel()  # type: ignore[index]
             writer.write_table(_with_run(run, pa.table(columns), STEPS))
-    store.write(table_path(run, "steps"), sink.getvalue())
+    store.write_parquet(table_path(run, "steps"), sink.getvalue())
     return run.n_samples * run.steps

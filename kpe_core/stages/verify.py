@@ -1,16 +1,11 @@
 """Whether what lies in a store is what was written there."""
 
-import hashlib
 from collections.abc import Iterator
-from typing import Any
 
 from kpe_core.errors import StoreDamaged, UserError
-from kpe_core.stages.manifest import manifests, registered
-from kpe_core.stages.references import features_told
-from kpe_core.store.features import FeatureSet
+from kpe_core.stages.damage import Damage, missing, other
+from kpe_core.stages.inspect import Inspector
 from kpe_core.store.store import Store
-from kpe_core.store.trajectories import Trajectories
-from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Run
 
 
@@ -30,75 +25,95 @@ def find_run(store: Store, prefix: str) -> str:
     raise UserError(f"no run {prefix!r} in {store.url}; `kpe ls --store {store.url}` lists them")
 
 
-def damages(store: Store, run_id: str) -> Iterator[str]:
-    """What is missing from a run or differs from its markers and manifest: one sentence each, none when all is well."""
-    yield from material_damages(store, run_id)
-    yield from _table_damage(store, run_id)
+def store_damages(store: Store) -> list[Damage]:
+    """What is wrong with a whole store: every object that is missing, not as it was written, or not known, by path.
+
+    Reads and decodes everything once.
+    """
+    seen = Inspector(store)
+    found = _about_damage(store)
+    for folder, look in (
+        ("weights", seen.weights),
+        ("features", seen.features),
+        ("trajectories", seen.trajectories),
+        ("runs", seen.run),
+        ("studies", seen.study),
+    ):
+        wanted = {*seen.names(folder), *_needed(seen, folder)}
+        for name in sorted(wanted):
+            found += look(name)
+    found += [*seen.comparisons(), *seen.others()]
+    return sorted({d.path: d.of(_touched(seen, d.path)) for d in found}.values(), key=lambda d: d.path)
 
 
-def material_damages(store: Store, run_id: str) -> Iterator[str]:
+def damages(store: Store, run_id: str) -> list[Damage]:
+    """What is missing of one run, or differs from its markers and manifest; none when all is well."""
+    seen = Inspector(store)
+    return [*_material(seen, run_id), *(d.of((run_id,)) for d in seen.run(run_id))]
+
+
+def material_damages(store: Store, run_id: str) -> list[Damage]:
     """The same of what its tables are made from: trajectories, weights, features of real data."""
-    run = registered(store, run_id)
-    trajectories = Trajectories(store, run.trajectories_id)
-    if not trajectories.exists():
-        yield f"{trajectories.folder} does not exist: the run was never begun"
-        return
-    yield from _metadata_damage(store, trajectories)
-    for shard in range(trajectories.plan().n_shards):
-        if shard not in trajectories.committed():
-            yield f"{trajectories.folder}, shard {shard}: not sampled yet"
-            continue
-        try:
-            marker = trajectories.marker(shard)
-            found = trajectories.digests(tuple(marker["rows"]), run.batch)
-        except (StoreDamaged, KeyError) as error:
-            yield f"{trajectories.folder}, shard {shard}: {error}"
-            continue
-        for name, digest in marker["sha256"].items():
-            if found.get(name) != digest:
-                yield f"{trajectories.folder}/data.zarr/{name}, shard {shard} (samples {marker['rows']}): other values"
-    yield from _features_damage(store, run)
-    for recipe in store.list("weights"):
-        card = WeightsBox(store, recipe).card()
-        if card is not None and card["sha256"] in (run.weights, *run.extractors):
-            try:
-                WeightsBox(store, recipe).load()
-            except StoreDamaged as error:
-                yield str(error)
+    return list(_material(Inspector(store), run_id))
 
 
-def _metadata_damage(store: Store, trajectories: Trajectories) -> Iterator[str]:
-    wanted = store.read_json(f"{trajectories.folder}/plan.json")["metadata_sha256"]
-    path = f"{trajectories.folder}/data.zarr/zarr.json"
-    if not store.exists(path) or hashlib.sha256(store.read(path)).hexdigest() != wanted:
-        yield f"{path}: not the metadata that was written"
+def _material(seen: Inspector, run_id: str) -> Iterator[Damage]:
+    run = seen.runs.get(run_id)
+    if run is None:
+        return  # what it is made of is told by its run.json alone
+    folder = f"trajectories/{run.trajectories_id}"
+    if not seen.below(folder):
+        yield missing(folder).of((run_id,))
+    else:
+        yield from (d.of((run_id,)) for d in seen.trajectories(run.trajectories_id))
+    for name, _ in sorted(seen.feature_sets.items()):
+        if run_id in _touched(seen, f"features/{name}/") and seen.below(f"features/{name}"):
+            yield from (d.of((run_id,)) for d in seen.features(name))
+    for recipe in sorted(seen.recipes):
+        if run_id in _touched(seen, f"weights/{recipe}/"):
+            yield from (d.of((run_id,)) for d in seen.weights(recipe))
 
 
-def _features_damage(store: Store, run: Run) -> Iterator[str]:
-    """Of those that are there: a run that is finished does not read them again."""
-    for told in features_told(store):
-        if not told.serve(run):
-            continue
-        features = FeatureSet(store, told.folder.removeprefix("features/"))
-        absent = features.missing()
-        for part in range(features.n_parts()):
-            try:
-                if part in absent:
-                    yield f"{told.folder}, part {part}: not computed yet"
-                elif not features.is_as_written(part):
-                    yield f"{told.folder}/data.zarr, part {part} (points {list(features.rows(part))}): other values"
-            except StoreDamaged as error:
-                yield str(error)
+def _needed(seen: Inspector, folder: str) -> list[str]:
+    """Names that have to be in a folder, since a finished run is made of them."""
+    finished = {i: run for i, run in seen.runs.items() if seen.is_finished(i)}
+    if folder == "trajectories":
+        return [run.trajectories_id for run in finished.values()]
+    known = {"weights": seen.recipes, "features": seen.feature_sets}.get(folder, {})
+    return [name for name, (run, _) in known.items() if run.run_id in finished]
 
 
-def _table_damage(store: Store, run_id: str) -> Iterator[str]:
-    manifest: dict[str, Any] | None = next((m for m in manifests(store) if m["run_id"] == run_id), None)
-    if manifest is None:
-        yield f"runs/{run_id}: not finalised"
-        return
-    for name, digest in manifest["tables"].items():
-        path = f"runs/{run_id}/tables/{name}.parquet"
-        if not store.exists(path):
-            yield f"{path}: missing"
-        elif hashlib.sha256(store.read(path)).hexdigest() != digest:
-            yield f"{path}: other bytes than the manifest names"
+def _touched(seen: Inspector, path: str) -> tuple[str, ...]:
+    """Runs that an object is part of."""
+    kind, name, *_ = [*path.split("/"), ""]
+    match kind:
+        case "runs":
+            return (name,)
+        case "comparisons":
+            return tuple(name.removesuffix(".parquet").split("-"))
+        case "trajectories":
+            return tuple(i for i, run in seen.runs.items() if run.trajectories_id == name)
+        case "weights":
+            return _alike(seen, seen.recipes.get(name), "weights")
+        case "features":
+            return _alike(seen, seen.feature_sets.get(name), "features")
+    return ()
+
+
+def _alike(seen: Inspector, known: tuple[Run, object] | None, kind: str) -> tuple[str, ...]:
+    """Runs that use what this one does: the same network, or the same space of the same data."""
+    if known is None:
+        return ()
+    one, space = known
+    if space is None:
+        return tuple(i for i, run in seen.runs.items() if run.weights == one.weights)
+    said = one.weights_of(space.name)  # type: ignore[attr-defined]
+    return tuple(i for i, run in seen.runs.items() if said in run.extractors and run.data == one.data)
+
+
+def _about_damage(store: Store) -> list[Damage]:
+    try:
+        store.about()
+    except StoreDamaged:
+        return [other("store.json") if store.exists("store.json") else missing("store.json")]
+    return []

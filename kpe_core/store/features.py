@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from kpe_core.errors import StoreDamaged
+from kpe_core.store.laid import laid_out, require_laid
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 
@@ -23,26 +25,40 @@ class FeatureSet:
         self.store = store
         self.folder = f"features/{features_id}"
 
-    def create(self, n_train: int, n_held_out: int, dim: int, rows_at_once: int, about: dict[str, Any]) -> None:
-        """Write metadata unless it is there; the plan file, written last, says it is whole."""
+    def create(
+        self,
+        n_train: int,
+        n_held_out: int,
+        dim: int,
+        rows_at_once: int,
+        about: dict[str, Any],
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        """Write metadata unless it is there; the plan file, written last, says it is whole.
+
+        ``origin`` is the provenance to write, where it is not this process's.
+        """
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
             if self.exists():
                 return
             self.store.remove(self.folder)
             n = n_train + n_held_out
-            attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": provenance()}
+            origin = origin or provenance()
+            attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": origin}
             group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=attributes)
             group.create_array(
                 "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
-                dimension_names=("point", "feature"), attributes={"long_name": "train split, then held out"},
+                dimension_names=("point", "feature"), compressors=(ZstdCodec(), Crc32cCodec()),
+                attributes={"long_name": "train split, then held out"},
             )  # fmt: skip
-            plan = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
+            sizes = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
+            plan = sizes | {"provenance": origin, "laid": laid_out(self.store, self.folder)}
             self.store.write_json(f"{self.folder}/plan.json", plan)
 
     def exists(self) -> bool:
         return self.store.exists(f"{self.folder}/plan.json")
 
-    def plan(self) -> dict[str, int]:
+    def plan(self) -> dict[str, Any]:
         return dict(self.store.read_json(f"{self.folder}/plan.json"))
 
     # -- parts ---------------------------------------------------------------------------------------------------
@@ -67,8 +83,8 @@ class FeatureSet:
         self._array("r+")[start:stop] = features
         self.store.write_json(self._marker(part), {"rows": [start, stop], "sha256": _sha256(features)})
 
-    def is_as_written(self, part: int) -> bool:
-        """Whether a part's features are those its marker names.
+    def values_sha256(self, part: int) -> str:
+        """SHA-256 of a part's features as they lie in the store.
 
         Raises
         ------
@@ -77,10 +93,13 @@ class FeatureSet:
         """
         start, stop = self.rows(part)
         try:
-            found = np.asarray(self._array("r")[start:stop], dtype=np.float32)
+            return _sha256(np.asarray(self._array("r")[start:stop], dtype=np.float32))
         except Exception as error:
             raise StoreDamaged(f"{self.folder}/data.zarr, points ({start}, {stop}): {error}") from None
-        return bool(_sha256(found) == self.store.read_json(self._marker(part))["sha256"])
+
+    def marker(self, part: int) -> dict[str, Any]:
+        """Which rows a part holds, and the SHA-256 of its features."""
+        return dict(self.store.read_json(self._marker(part)))
 
     def _marker(self, part: int) -> str:
         return f"{self.folder}/parts/{part:05d}.json"
@@ -109,6 +128,7 @@ class FeatureSet:
         return np.asarray(self._array("r")[start:stop], dtype=np.float32)
 
     def _array(self, mode: str) -> Any:
+        require_laid(self.store, self.folder, ("zarr.json", "features/zarr.json"))
         where = self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r")
         return zarr.open_group(where, mode=mode)["features"]  # type: ignore[arg-type]
 

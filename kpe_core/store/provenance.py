@@ -10,7 +10,7 @@ from kpe_core.identity import NUMERICS_VERSION
 
 def provenance() -> dict[str, str | int | None]:
     """Versions and source revision of the process that writes."""
-    return {
+    found: dict[str, str | int | None] = {
         "kpe_pipeline": version("kpe-pipeline"),
         "numerics": NUMERICS_VERSION,
         "git": _git_revision(),
@@ -18,6 +18,7 @@ def provenance() -> dict[str, str | int | None]:
         "machine": platform.machine(),
         **{package: version(package) for package in ("torch", "numpy", "zarr", "xarray")},
     }
+    return dict(sorted(found.items()))  # the order a plan gives back, so that metadata written again are the same bytes
 
 
 def _git_revision() -> str | None:

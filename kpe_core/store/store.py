@@ -32,9 +32,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from kpe_core.documents import parse_json
 from kpe_core.errors import StoreDamaged, UserError
-from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
+from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION, SEALED_SINCE, canonical_digest
+from kpe_core.store.sealed import (
+    PARQUET,
+    Broken,
+    opened_json,
+    require_footer,
+    require_parquet,
+    sealed_json,
+    sealed_parquet,
+    tail_bytes,
+)
 from kpe_core.urls import require_no_credentials
 
 if TYPE_CHECKING:
@@ -87,10 +96,45 @@ class Store:
         store = cls(url)
         if not store.exists("store.json"):
             raise UserError(f"no store at {store.url}; `kpe run STUDY --store {url}` makes one")
-        found = store.read_json("store.json")["format"]
-        if found != FORMAT_VERSION:
-            raise UserError(f"{store.url} has store format {found}; this version reads format {FORMAT_VERSION}")
+        found = store.about()["format"]
+        if found > FORMAT_VERSION:
+            raise UserError(
+                f"{store.url} has store format {found}, and this version reads format {FORMAT_VERSION}: a later version "
+                "wrote it. Use that one (`git pull` and `make run` bring a checkout up to date)"
+            )
+        if found < FORMAT_VERSION:
+            raise UserError(
+                f"{store.url} has store format {found}, and this version reads format {FORMAT_VERSION}. Its numbers are "
+                f"computed again by `kpe run STUDY` into another folder (--store); the version that wrote it still reads it"
+            )
         return store
+
+    def about(self) -> dict[str, int]:
+        """``format`` and ``numerics``, of a store of any format.
+
+        Raises
+        ------
+        StoreDamaged
+            when ``store.json`` does not tell.
+        """
+        try:
+            told = json.loads(self.read("store.json"))
+            found = {name: told[name] for name in ("format", "numerics")}
+            whole = type(found["format"]) is int and (
+                found["format"] < SEALED_SINCE or told.get("sha256") == canonical_digest(found)
+            )
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:
+            raise StoreDamaged(
+                f"{self.path('store.json')} is not what was written there; `kpe verify --repair` writes it anew"
+            )
+        return found
+
+    def write_about(self, numerics: int = NUMERICS_VERSION) -> None:
+        """Say of which format and numerics version the store is: in the open, since other versions read it, too."""
+        told = {"format": FORMAT_VERSION, "numerics": numerics}
+        self.write("store.json", json.dumps(told | {"sha256": canonical_digest(told)}, indent=1).encode())
 
     @classmethod
     def create_or_open(cls, url: str) -> "Store":
@@ -104,7 +148,7 @@ class Store:
         store = cls(url)
         if not store.exists("store.json"):
             try:
-                store.write_json("store.json", {"format": FORMAT_VERSION, "numerics": NUMERICS_VERSION})
+                store.write_about()
             except OSError as error:
                 raise UserError(
                     f"cannot write to the store {store.url}: {error.strerror or error}. "
@@ -114,7 +158,7 @@ class Store:
         store = cls.open(url)
         if store.is_local and not os.access(store.root, os.W_OK):
             raise UserError(f"cannot write to the store {store.url}: it is read-only. Choose another with --store")
-        found = store.read_json("store.json")["numerics"]
+        found = store.about()["numerics"]
         if found != NUMERICS_VERSION:
             raise UserError(
                 f"{store.url} holds numbers of numerics version {found}; this version computes version "
@@ -215,25 +259,62 @@ class Store:
 
     # -- JSON and Parquet ----------------------------------------------------------------------------------------
 
+    # Each carries its own checksum (sealed.py): a damaged one is never taken for what was written.
+
     def read_json(self, path: str) -> Any:
-        try:
-            return parse_json(self.read(path))
-        except ValueError:
-            raise StoreDamaged(f"{self.path(path)} is not valid JSON") from None
+        data = self.read(path)
+        with self._named(path):
+            return opened_json(data)
 
     def write_json(self, path: str, value: Any) -> None:
-        self.write(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode())
+        self.write(path, sealed_json(value))
 
     def read_table(self, path: str) -> pa.Table:
         try:
-            return pq.read_table(io.BytesIO(self.read(path)))
+            return pq.read_table(io.BytesIO(self.read_parquet(path)))
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreDamaged(f"{self.path(path)} is not a readable Parquet file: {error}") from None
 
     def write_table(self, path: str, table: pa.Table) -> None:
         sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        self.write(path, sink.getvalue())
+        pq.write_table(table, sink, **PARQUET)
+        self.write_parquet(path, sink.getvalue())
+
+    def write_parquet(self, path: str, data: bytes) -> None:
+        """Write a whole Parquet file, made with ``PARQUET``'s options, with its seal."""
+        self.write(path, sealed_parquet(data))
+
+    def read_parquet(self, path: str) -> bytes:
+        """A whole Parquet file, checked."""
+        data = self.read(path)
+        with self._named(path):
+            require_parquet(data)
+        return data
+
+    def require_footer(self, path: str) -> None:
+        """That a Parquet file's footer is as it was written; reads little more than that.
+
+        Raises
+        ------
+        StoreDamaged
+            when it is not.
+        """
+        where = self.path(path)
+        try:
+            with self._named(path):
+                size = tail_bytes(self.fs.cat_file(where, start=-8))
+                require_footer(self.fs.cat_file(where, start=-size))
+        except FileNotFoundError:
+            raise StoreDamaged(f"{where} is missing") from None
+        except (OSError, ValueError) as error:  # no file is as long as its last bytes say
+            raise StoreDamaged(f"{where} is not a readable Parquet file: {error}") from None
+
+    @contextlib.contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Broken as broken:
+            raise StoreDamaged(f"{self.path(path)} {broken}; `kpe verify` says what else is damaged") from None
 
     # -- Zarr -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ every batch to one shard, and every shard to one task, so no two writers touch o
 does; the marker is written last.
 """
 
-import hashlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -15,11 +14,11 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
-from kpe_core.errors import StoreDamaged
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
+from kpe_core.store.laid import laid_out, require_laid
 from kpe_core.store.provenance import provenance
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Cell, Run
@@ -99,42 +98,60 @@ class Trajectories:
 
     # -- creation ------------------------------------------------------------------------------------------------
 
-    def create(self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool, shard_size: int) -> Plan:
+    def create(
+        self,
+        run: Run,
+        shape: tuple[int, ...],
+        labels: NDArray[np.int64],
+        exact: bool,
+        shard_size: int,
+        origin: dict[str, Any] | None = None,
+    ) -> Plan:
         """Write metadata and coordinates unless they are there; the plan file, written last, says they are whole.
 
-        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun.
+        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun. ``origin`` is the
+        provenance to write, where it is not this process's.
         """
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
             if not self.store.exists(f"{self.folder}/plan.json"):
                 self.store.remove(self.folder)
-                self._create_group(run, shape, labels, exact)
+                origin = origin or provenance()
+                self._create_group(run, shape, labels, exact, origin)
                 plan = {
                     "n_samples": run.n_samples,
                     "shard_size": shard_size_for(run, shard_size),
-                    "run": run.model_dump(mode="json"),
-                    "metadata_sha256": self._metadata_digest(),
+                    "spec": run.sampling_identity(),
+                    "provenance": origin,
+                    "laid": laid_out(self.store, self.folder),
                 }
                 self.store.write_json(f"{self.folder}/plan.json", plan)
         return self.plan()
 
-    def _create_group(self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool) -> None:
+    def _create_group(
+        self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool, origin: dict[str, Any]
+    ) -> None:
         times = time_grid(run.grid, run.steps)
         eta = gain(run.shaping, times)
         states = kept_states(run)
         n, b = run.n_samples, min(run.batch, run.n_samples)
-        group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=_attributes(run))
+        group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=_attributes(run, origin))
         space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
 
         def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
             array = group.create_array(
-                name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), attributes=_about(about, units)
+                name,
+                shape=values.shape,
+                dtype=values.dtype,
+                dimension_names=(dim,),
+                compressors=_COMPRESSORS,
+                attributes=_about(about, units),
             )
             array[:] = values
 
         def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
             group.create_array(
                 name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
-                dimension_names=dims, compressors=_COMPRESSOR, fill_value=np.nan, attributes=_about(about, units),
+                dimension_names=dims, compressors=_COMPRESSORS, fill_value=np.nan, attributes=_about(about, units),
             )  # fmt: skip
 
         coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
@@ -154,15 +171,12 @@ class Trajectories:
             block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
             group.create_array(
                 "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
-                dimension_names=("sample", "state", *space), compressors=_COMPRESSOR, fill_value=np.nan,
+                dimension_names=("sample", "state", *space), compressors=_COMPRESSORS, fill_value=np.nan,
                 attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
             )  # fmt: skip
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
             zarr.consolidate_metadata(group.store)
-
-    def _metadata_digest(self) -> str:
-        return hashlib.sha256(self.store.read(f"{self.folder}/data.zarr/zarr.json")).hexdigest()
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -174,6 +188,14 @@ class Trajectories:
         return self.store.exists(f"{self.folder}/plan.json")
 
     def group(self, mode: str = "r") -> zarr.Group:
+        """The opened group, its metadata checked.
+
+        Raises
+        ------
+        StoreDamaged
+            when they are not those that were written.
+        """
+        require_laid(self.store, self.folder, ("zarr.json",))
         return zarr.open_group(self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r"), mode=mode)  # type: ignore[arg-type]
 
     def committed(self) -> set[int]:
@@ -191,27 +213,11 @@ class Trajectories:
     def commit(self, shard: int, marker: dict[str, Any]) -> None:
         self.store.write_json(f"{self.folder}/shards/{shard:05d}.json", marker)
 
-    def digests(self, rows: tuple[int, int], batch: int) -> dict[str, str]:
-        """SHA-256 of the shard's values as they lie in the store, per array, in the order they were written.
 
-        Raises
-        ------
-        StoreDamaged
-            when a chunk cannot be decoded; names the array.
-        """
-        group = self.group()
-        out: dict[str, str] = {}
-        for name, array in group.arrays():
-            if array.metadata.dimension_names[0] != "sample" or name in ("sample", "label"):  # type: ignore[index, union-attr]
-                continue
-            h = hashlib.sha256()
-            for region in regions(array, rows, batch):
-                try:
-                    h.update(np.ascontiguousarray(array[region]).tobytes())
-                except Exception as error:
-                    raise StoreDamaged(f"{self.folder}/data.zarr/{name}, samples {rows}: {error}") from None
-            out[name] = h.hexdigest()
-        return out
+def is_sampled(name: str, array: zarr.Array) -> bool:
+    """Whether the sampler writes an array, rather than whoever lays it out."""
+    dims = array.metadata.dimension_names  # type: ignore[union-attr]
+    return bool(dims and dims[0] == "sample" and name not in ("sample", "label"))
 
 
 def regions(array: zarr.Array, rows: tuple[int, int], batch: int) -> Iterator[tuple[slice, ...]]:
@@ -226,7 +232,8 @@ def regions(array: zarr.Array, rows: tuple[int, int], batch: int) -> Iterator[tu
                 yield here, slice(state, min(array.shape[1], state + block))
 
 
-_COMPRESSOR = BloscCodec(cname="lz4", shuffle="bitshuffle")
+_COMPRESSORS = (BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec())
+"""With a checksum of every chunk, which whoever reads it verifies. A sharded object's index has its own."""
 
 
 def _state_blocks(batch: int, n_states: int, dim: int) -> tuple[int, tuple[int, int]]:
@@ -243,13 +250,13 @@ def _about(about: str, units: str) -> dict[str, Any]:
     return {"long_name": about, **({"units": units} if units else {})}
 
 
-def _attributes(run: Run) -> dict[str, Any]:
+def _attributes(run: Run, origin: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "Flow-matching trajectories with their kinetic path energy",
         "trajectories": run.trajectories_id,
         "coordinates": "label t_step dt eta" + (" t grid_index" if len(kept_states(run)) else ""),
         "spec": run.sampling_identity(),
-        "provenance": provenance(),
+        "provenance": origin,
         "references": "Li et al., A Kinetic Energy Perspective of Flow Matching, arXiv 2602.07928",
         "conventions": "t = 0 noise, t = 1 data; NaN where not yet sampled",
     }

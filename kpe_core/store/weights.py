@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 
 from kpe_core.errors import StoreDamaged
+from kpe_core.store.sealed import Broken, opened_bytes, sealed_bytes
 from kpe_core.store.store import Store
 
 Tensors = dict[str, torch.Tensor]
@@ -63,11 +64,15 @@ class WeightsBox:
     def save_checkpoint(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        self.store.write(f"{self.folder}/checkpoint.pt", buffer.getvalue())
+        self.store.write(f"{self.folder}/checkpoint.pt", sealed_bytes(buffer.getvalue()))
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The last checkpoint of an interrupted training; None where there is none."""
+        """The last checkpoint of an interrupted training; None where there is none, or a damaged one."""
         path = f"{self.folder}/checkpoint.pt"
         if not self.store.exists(path):
             return None
-        return dict(torch.load(io.BytesIO(self.store.read(path)), weights_only=True))
+        try:
+            state = opened_bytes(self.store.read(path))
+        except Broken:  # the training begins anew and comes to the same weights
+            return None
+        return dict(torch.load(io.BytesIO(state), weights_only=True))

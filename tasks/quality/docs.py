@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from kpe_core.stages.manifest import manifests
+from kpe_core.store.sealed import sealed_html
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 from tasks.quality.style import STYLE
@@ -82,7 +83,7 @@ def publish(store: Store, run: Run, checks: Checks, pages: dict[str, str]) -> No
             store.remove(f"{here}/{name}")
     suites = []
     for name, text in pages.items():
-        store.write(f"{here}/{name}.html", text.encode())
+        store.write(f"{here}/{name}.html", sealed_html(text))
         of_suite = [check for check in checks if check["suite"] == name]
         suites.append({"suite": name, "expectations": len(of_suite), **_failed(of_suite)})
     store.write_json(f"{here}/summary.json", {"run": run.run_id, "label": run.label, "suites": suites})
@@ -95,7 +96,7 @@ def publish_index(store: Store) -> None:
         summaries = [store.read_json(path) for path in paths if store.exists(path)]
         accepted = {m["run_id"]: m.get("accepted") for m in manifests(store)}
         told = [summary | {"accepted": accepted.get(summary["run"])} for summary in summaries]
-        store.write(f"{FOLDER}/index.html", index_page(told).encode())
+        store.write(f"{FOLDER}/index.html", sealed_html(index_page(told)))
 
 
 def _failed(checks: Checks) -> dict[str, list[str]]:

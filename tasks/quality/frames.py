@@ -67,7 +67,7 @@ def evidence(store: Store, run: Run, study: str) -> Evidence:
     earlier = earlier_run(store, run, study)
     found = {
         "samples": samples_frame(run, samples, trajectories, prepared),
-        "steps": steps_frame(run, store.read(table_path(run, "steps")), samples),
+        "steps": steps_frame(run, store.read_parquet(table_path(run, "steps")), samples),
         "densities": densities_frame(run, densities, samples, trajectories, prepared),
         "features": features_frame(store, run) if kept_spaces(run) else None,
         "semantics": semantics_frame(store, run, samples, prepared) if _semantic(run) else None,

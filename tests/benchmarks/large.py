@@ -36,8 +36,8 @@ def large_store(folder: Path, samples: int, steps: int, stepped: int) -> Store:
         tables = _tables(np.random.default_rng(i), run, n, steps, min(stepped, n), exact=i == 0)
         for name, table in tables.items():
             sink = io.BytesIO()
-            pq.write_table(table, sink, compression="snappy")
-            store.write(f"runs/{run}/tables/{name}.parquet", sink.getvalue())
+            pq.write_table(table, sink, compression="snappy", write_page_checksum=True)
+            store.write_parquet(f"runs/{run}/tables/{name}.parquet", sink.getvalue())
         store.write_json(f"runs/{run}/manifest.json", _manifest(told, run, n, list(tables)))
         rows.append({"study": "large", "position": i, "run": run, "experiment": "made-up", "label": told["label"]})
         if "baseline" in told:

@@ -238,7 +238,7 @@ def test_a_checkpoint_in_a_watched_folder_starts_its_study_by_schedule_and_once(
         deployed.http.delete(f"/deployments/{watching}/schedules/{schedule['id']}")
     assert all(run["auto_scheduled"] for run in looks())
     store = deployed.folder / "seen"
-    told = [json.loads(path.read_text()) for path in store.glob("watch/every/*.json") if path.stem != "seen"]
+    told = [json.loads(path.read_text())["holds"] for path in store.glob("watch/every/*.json") if path.stem != "seen"]
     assert {r["file"]: r["state"] for r in told} == {"Model_250": "started", "broken": "refused"}
     name = next(r["study"] for r in told if r["state"] == "started")
     (started,) = [r for r in deployed.runs_of("on-demand") if r["name"] == f"rerun {name}"]

@@ -1,7 +1,6 @@
 """What a hurried user gets wrong: exit code 2, a sentence that helps, no traceback, nothing damaged."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
-from kpe_core.identity import FORMAT_VERSION
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 
@@ -170,7 +168,7 @@ def test_store_path_is_a_file(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> 
 
 def test_store_of_other_numerics(mistake: Kpe, tiny_file: Path, tmp_path: Path) -> None:
     Store.create_or_open(str(tmp_path))
-    (tmp_path / "store.json").write_text(json.dumps({"format": FORMAT_VERSION, "numerics": 999}))
+    Store(str(tmp_path)).write_about(numerics=999)
     assert "numerics version 999" in mistake("run", str(tiny_file), "--store", str(tmp_path))
 
 

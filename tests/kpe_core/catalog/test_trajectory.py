@@ -165,7 +165,7 @@ def test_damaged_tables_are_named(tmp_path: Path) -> None:
     table.write_bytes(table.read_bytes()[:1000])
     with Catalog(store) as catalog:
         assert catalog.ask("SELECT count(*) AS n FROM trajectory").to_pylist() == [{"n": 80}]
-        with pytest.raises(UserError, match=r"samples\.parquet"):
+        with pytest.raises(StoreDamaged, match=r"samples\.parquet"):
             catalog.ask("SELECT * FROM samples")
     table.unlink()
     with pytest.raises(StoreDamaged, match=r"samples\.parquet is missing"):

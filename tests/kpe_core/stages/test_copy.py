@@ -147,7 +147,7 @@ def test_what_is_damaged_or_unfinished_is_refused(store: Store, small_runs: list
     store.write(part, bytes(data))
     with pytest.raises(StoreDamaged, match=r"features/.*data\.zarr"):
         require_whole(store, [shaped])
-    store.write_json("store.json", store.read_json("store.json") | {"numerics": 1})
+    store.write_about(numerics=1)
     with pytest.raises(UserError, match="numerics version 1"):
         require_whole(store, [shaped])
 

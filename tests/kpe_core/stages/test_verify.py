@@ -34,27 +34,27 @@ def test_flipped_byte_in_an_array(copy: Store, tiny_runs: list[Run], array: str)
     flip(sorted(p for p in folder.rglob("*") if p.is_file())[1])
     found = list(damages(copy, run.run_id))
     assert len(found) >= 1
-    assert all(array in sentence or "shard" in sentence for sentence in found)
+    assert all(array in sentence.path for sentence in found)
     assert list(damages(copy, tiny_runs[1].run_id)) == []
 
 
 @pytest.mark.parametrize("table", ["samples", "steps", "densities", "scores"])
 def test_flipped_byte_in_a_table(copy: Store, tiny_runs: list[Run], table: str) -> None:
     flip(Path(copy.path("runs", tiny_runs[0].run_id, "tables", f"{table}.parquet")))
-    assert any(f"{table}.parquet" in sentence for sentence in damages(copy, tiny_runs[0].run_id))
+    assert any(f"{table}.parquet" in str(sentence) for sentence in damages(copy, tiny_runs[0].run_id))
 
 
 def test_flipped_byte_in_weights(copy: Store, tiny_runs: list[Run]) -> None:
     for path in Path(copy.path("weights")).rglob("weights.safetensors"):
         flip(path, at=0.9)
-    assert len([s for s in damages(copy, tiny_runs[1].run_id) if "weights.safetensors" in s]) == 2
+    assert len([s for s in damages(copy, tiny_runs[1].run_id) if "weights.safetensors" in str(s)]) == 2
 
 
 def test_missing_things(copy: Store, tiny_runs: list[Run]) -> None:
     run = tiny_runs[0]
     Path(copy.path("trajectories", run.trajectories_id, "shards", "00001.json")).unlink()
     Path(copy.path("runs", run.run_id, "tables", "steps.parquet")).unlink()
-    found = " | ".join(damages(copy, run.run_id))
+    found = " | ".join(map(str, damages(copy, run.run_id)))
     assert "shard 1: not sampled yet" in found
     assert "steps.parquet: missing" in found
 

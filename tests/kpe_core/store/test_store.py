@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kpe_core.errors import StoreDamaged, UserError
-from kpe_core.identity import FORMAT_VERSION
+from kpe_core.identity import FORMAT_VERSION, canonical_digest
 from kpe_core.store.store import Store
 
 
@@ -57,13 +57,21 @@ def test_damage_is_named(tmp_path: Path, name: str, content: bytes) -> None:
 
 def test_other_versions_are_refused(tmp_path: Path) -> None:
     Store.create_or_open(str(tmp_path))
-    (tmp_path / "store.json").write_text(json.dumps({"format": FORMAT_VERSION, "numerics": 7}))
+    (tmp_path / "store.json").write_text(_about(FORMAT_VERSION, 7))
     assert Store.open(str(tmp_path)).list("runs") == []
     with pytest.raises(UserError, match="numerics version 7"):
         Store.create_or_open(str(tmp_path))
-    (tmp_path / "store.json").write_text(json.dumps({"format": 9, "numerics": 1}))
-    with pytest.raises(UserError, match="format 9"):
+    (tmp_path / "store.json").write_text(_about(9, 1))
+    with pytest.raises(UserError, match=r"format 9.*a later version"):
         Store.open(str(tmp_path))
+    (tmp_path / "store.json").write_text(json.dumps({"format": 3, "numerics": 2}))
+    with pytest.raises(UserError, match="format 3, and this version reads format 4"):
+        Store.open(str(tmp_path))
+
+
+def _about(version: int, numerics: int) -> str:
+    told = {"format": version, "numerics": numerics}
+    return json.dumps(told | {"sha256": canonical_digest(told)})
 
 
 def test_locks_exclude_and_let_go(tmp_path: Path) -> None:
