@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench docs ui deploy clean
+.PHONY: run test bench bench-plan docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -19,6 +19,10 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
+
+# Predictions of `kpe plan` against real runs of one and two workers, some minutes: on a machine that does nothing else.
+bench-plan: $(VENV)/.ready-bench
+	$(BIN)/python -m pytest tests/benchmarks/test_plan.py -s
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

@@ -45,17 +45,20 @@ def calibrated(plan: StudyPlan, store: Store, shard_size: int, site: Site) -> Ca
     trainings = (*plan.networks.values(), *([plan.spaces_seconds] if plan.spaces_seconds else []))
     overhead = float(np.median([f.overhead for f in flows])) if flows else builtin.OVERHEAD
     warmup = float(np.median([f.warmup for f in flows])) if flows else builtin.WARMUP
+    submissions = [f.submission for f in flows if f.submission is not None]
+    submission = float(np.median(submissions)) if submissions else builtin.SUBMISSION
     told = (
         _told("sampling", sampling, f"on {', '.join(sorted(measured.devices))}", "timed here on one batch each"),
         _told("measuring", measuring, "", "timed here on a few samples each"),
         _told_of_flows("overhead of tasks", flows, f"{overhead:.2f} s a task and {warmup:.0f} s a worker"),
         _told_of_flows("tables, checks, report", flows, f"{factor:.1f} times the built-in figures"),
-        "start, driver's submission: built-in figures",
+        _told_of_flows("driver's submission", submissions, f"{submission:.3f} s a task"),
+        f"start: not measured here, built-in figure of {builtin.STARTUP:.0f} s",
     )
     unmeasured = tuple(label for label, rate in sampling.items() if rate is None)
     site = Site(
         site.workers, site.gpus, site.speed, site.bandwidth,
-        startup=builtin.STARTUP, warmup=warmup, submission=builtin.SUBMISSION, overhead=overhead,
+        startup=builtin.STARTUP, warmup=warmup, submission=submission, overhead=overhead,
     )  # fmt: skip
     return Calibrated(Work(runs, trainings, tail, _spread(relative)), site, told, unmeasured)
 
@@ -127,7 +130,7 @@ def _told(what: str, rates: dict[str, Rate | None], where: str, otherwise: str) 
     return said if not missing else f"{said}; of {missing} of {len(rates)} runs not measured here, {otherwise}"
 
 
-def _told_of_flows(what: str, flows: list[FlowRun], value: str) -> str:
+def _told_of_flows(what: str, flows: Sequence[object], value: str) -> str:
     if not flows:
         return f"{what}: not measured here, built-in figures"
     return f"{what}: {value}, from the telemetry of {len(flows)} flow run{'s' * (len(flows) != 1)}"

@@ -68,11 +68,11 @@ def shares_of(work: Work, site: Site, outcome: Outcome) -> dict[str, float]:
         TRAINING: trained if any(run.after is not None for run in work.runs) else 0.0,
         STORE: work.bytes / site.bandwidth,
         SUBMISSION: work.tasks * site.submission,
-        SERIAL: outcome.startup + outcome.tail,
+        SERIAL: outcome.startup + outcome.wall - outcome.measured,  # the last run's tables are one task
     }
     busy = seconds[SAMPLING] + seconds[OVERHEAD] + (0.0 if site.gpus else seconds[MEASURING])
     longest = max(busy, seconds[MEASURING], seconds[STORE], seconds[SUBMISSION])
-    seconds[SHARDS] = max(0.0, outcome.computed - outcome.startup - seconds[TRAINING] - longest)
+    seconds[SHARDS] = max(0.0, outcome.measured - outcome.startup - seconds[TRAINING] - longest)
     return {name: value / outcome.wall for name, value in seconds.items()}
 
 
@@ -88,7 +88,7 @@ def _better(
     for step in range(1, 11):
         wanted = round(size * factor**step)
         other = resized(wanted)
-        if wanted < 1 or other == before:
+        if wanted < 1 or other == before or (factor > 1 and all(run.shards == 1 for run in before.runs)):
             break
         before, seconds = other, simulate(other, site).wall
         if seconds > least:

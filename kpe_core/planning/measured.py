@@ -1,5 +1,6 @@
 """What a store tells of the time that its samples took: shards' markers, measurements, the telemetry of flow runs."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from kpe_core.telemetry.table import FOLDER
 
 MOST_SHARDS = 200
 """Read of one run: more tell nothing new."""
+LEAST_TASKS = 20
+"""Seen to be submitted, for a rate of it."""
 _FIELD = ("data", "field", "precision", "guidance")
 _MEASURED = ("data", "measure", "batch")
 _COURSE = (*_FIELD, "solver", "tolerance", "nfe", "batch", "states", "shaping")
@@ -130,10 +133,12 @@ class FlowRun:
     """Seconds until tasks wait for workers."""
     warmup: float
     """Seconds more until workers begin their first."""
+    submission: float | None
+    """Seconds a task until it waits too; None where they were submitted too fast to see."""
     overhead: float
     """Seconds a task on its worker, beside what shards say they took."""
     tail: float
-    """Seconds from the last tables on."""
+    """Seconds from the last shard on."""
     samples: int
     runs: int
 
@@ -152,7 +157,7 @@ def flow_runs(store: Store) -> Iterator[FlowRun]:
 def _flow_run(store: Store, record: StatusRecord, rows: list[dict[str, Any]]) -> FlowRun | None:
     looks = [row for row in rows if row["worker"] is None]
     workers = len({row["worker"] for row in rows} - {None})
-    waiting = [row for row in looks if row["queued"] > 0]
+    waiting = [row for row in looks if row["queued"] > 0 and row["samples"] < row["samples_total"]]
     whole = looks and looks[0]["samples"] == 0 and looks[-1]["samples"] == looks[-1]["samples_total"]
     if not whole or len(waiting) < 3 or workers == 0 or any(cell.run is None for cell in record.cells):
         return None
@@ -170,14 +175,24 @@ def _flow_run(store: Store, record: StatusRecord, rows: list[dict[str, Any]]) ->
                 return None
             seconds += told[1]
             tasks += 1
-    first, last = waiting[0]["elapsed"], waiting[-1]["elapsed"]
+    first, ended = waiting[0]["elapsed"], looks[-1]["elapsed"]
+    done = next(row["elapsed"] for row in looks if row["samples"] == row["samples_total"])
+    last = (waiting[-1]["elapsed"] + done) / 2  # somewhen between two looks
     begun = next(row["elapsed"] for row in looks if row["samples"] > 0)
     warmup = max(0.0, begun - first - _first_shard(store, record))
     spent = workers * (last - first - warmup)
     return FlowRun(
-        record.study, first, warmup, max(0.0, spent - seconds) / tasks, looks[-1]["elapsed"] - last,
+        record.study, first, warmup, _submission(looks), max(0.0, spent - seconds) / tasks, ended - last,
         looks[-1]["samples_total"], len(record.cells),
     )  # fmt: skip
+
+
+def _submission(looks: list[dict[str, Any]]) -> float | None:
+    """By how the queue grows before anything is done; the last look may have come after the last task."""
+    growing = [row for row in looks if row["queued"] > 0 and row["samples"] == 0]
+    rising = [a for a, b in itertools.pairwise(growing) if b["queued"] > a["queued"]]
+    tasks = rising[-1]["queued"] - rising[0]["queued"] if rising else 0
+    return (rising[-1]["elapsed"] - rising[0]["elapsed"]) / tasks if tasks >= LEAST_TASKS else None
 
 
 def _first_shard(store: Store, record: StatusRecord) -> float:

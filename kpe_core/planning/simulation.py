@@ -20,6 +20,8 @@ class Outcome:
     """Seconds. ``computed``: until all tables are there, of which ``startup`` is the first part; ``tail`` follows."""
 
     startup: float
+    measured: float
+    """When the last shard was."""
     computed: float
     tail: float
     trained: float
@@ -89,7 +91,7 @@ class _Course:
         events: list[tuple[float, int, int]] = []
         done = [False] * len(self.work.trainings)
         submitted, blocked = 0, False
-        store_free = now = trained = site.startup
+        store_free = now = trained = measured = site.startup
         if kind:
             events.append((site.startup + site.submission, _SUBMITTED, 0))
         while events:
@@ -102,6 +104,8 @@ class _Course:
             else:
                 free[self._room(task, shared)] += 1
                 freed += self.next[task]
+                if kind[task] == _MEASURE:
+                    measured = now
                 if kind[task] == _TRAIN:
                     done[task], trained = True, now
             if blocked and (self.barrier[submitted] < 0 or done[self.barrier[submitted]]):
@@ -123,7 +127,7 @@ class _Course:
                         store_free = max(now, store_free) + self.bytes[task] / site.bandwidth
                         end = max(end, store_free)
                     heapq.heappush(events, (end, _DONE, task))
-        return Outcome(site.startup, now, sum(seconds for _, seconds in self.work.serial), trained)
+        return Outcome(site.startup, measured, now, sum(seconds for _, seconds in self.work.serial), trained)
 
     def _room(self, task: int, shared: bool) -> int:
         return 0 if shared or self.kind[task] >= _MEASURE else 1

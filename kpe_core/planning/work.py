@@ -60,7 +60,7 @@ class Work:
 
     @property
     def measuring_seconds(self) -> float:
-        return sum(run.samples * run.measuring + run.tabulating for run in self.runs)
+        return sum(run.samples * run.measuring for run in self.runs)
 
     def with_shard_size(self, wanted: int) -> "Work":
         """The same work in shards of about ``wanted`` samples, whole batches each."""

@@ -8,7 +8,7 @@ import pytest
 
 from kpe_core.planning import builtin
 from kpe_core.planning.calibration import calibrated
-from kpe_core.planning.measured import Measured, flow_runs
+from kpe_core.planning.measured import Measured, _submission, flow_runs
 from kpe_core.planning.work import Site
 from kpe_core.stages.measure import measuring_seconds
 from kpe_core.stages.plan import plan
@@ -104,13 +104,15 @@ def test_networks_are_trained_first(tiny: Study, tmp_path: Path) -> None:
 
 
 def test_a_flow_runs_telemetry_tells_of_overhead_and_tail(planar: Study, store: Store) -> None:
-    """Two workers, 8 tasks that say 10 s of sampling; busy for 20 s, 3 s before the first shard; then 15 s."""
+    """Two workers, 8 tasks that say 10 s of sampling; the last ends between 15 and 20 s; 3 s pass before the first."""
     [run], [trajectories] = store.list("runs"), store.list("trajectories")
     started = datetime(2026, 1, 1, tzinfo=UTC)
     table = TelemetryTable(store, planar.name, started, 240)
     workers = tuple(WorkerLoad(name, 1, 1, 1) for name in "ab")
     for at in range(0, 21, 5):
         table.add(float(at), ClusterLoad(workers, waiting=3), 12 * at, 0)
+    # The publication waits for the report, when no shard does any more.
+    table.add(30.0, ClusterLoad(workers, waiting=1), 240, 0)
     table.add(35.0, ClusterLoad(tuple(WorkerLoad(name, 1, 0, 0) for name in "ab")), 240, 0)
     table.write()
     StatusRecord(
@@ -119,15 +121,23 @@ def test_a_flow_runs_telemetry_tells_of_overhead_and_tail(planar: Study, store: 
     ).written(store)  # fmt: skip
     measuring = sum(measuring_seconds(store, run, f"{i:05d}.parquet")[1] for i in range(4))  # type: ignore[index]
     [flow] = flow_runs(store)
-    assert flow.overhead == pytest.approx((40 - 2 * 3 - 10 - measuring) / 8)
+    assert flow.overhead == pytest.approx((2 * (17.5 - 3) - 10 - measuring) / 8)
     assert flow.warmup == pytest.approx(3)
-    assert flow.tail == pytest.approx(15)
+    assert flow.tail == pytest.approx(35 - 17.5)
     found = calibrated(plan(planar, 60), store, 60, Site(1))
     assert found.site.overhead == pytest.approx(flow.overhead)
     # The same study's tail is predicted as it was.
     [work] = found.work.runs
-    assert work.tabulating + sum(seconds for _, seconds in found.work.serial) == pytest.approx(15)
+    assert work.tabulating + sum(seconds for _, seconds in found.work.serial) == pytest.approx(35 - 17.5)
     assert "from the telemetry of 1 flow run" in found.told[2]
+
+
+def test_the_queue_tells_how_fast_the_driver_submits() -> None:
+    looks = [{"elapsed": 5.0 * i, "queued": q, "samples": s} for i, (q, s) in enumerate(
+        [(0, 0), (10, 0), (110, 0), (210, 0), (240, 0), (240, 0), (230, 60)])]  # fmt: skip
+    assert _submission(looks) == pytest.approx(0.05)
+    assert _submission(looks[:2] + looks[4:]) is None
+    assert _submission([]) is None
 
 
 def load_more(study: Study, data: str | None = None, **sampling: int) -> Study:

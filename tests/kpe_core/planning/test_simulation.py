@@ -172,6 +172,7 @@ def test_ten_million_samples_on_a_thousand_workers_take_seconds() -> None:
         (Work((run(100_000, written=1e6),)), Site(64, bandwidth=1e8), STORE),
         (Work((run(100_000),)), Site(1024, submission=0.06), SUBMISSION),
         (Work((run(100),), serial=(("report", 60.0),)), Site(4, startup=20), SERIAL),
+        (Work((run(100, tabulating=60.0),)), Site(64), SERIAL),
         (Work((run(1000, 500, 1.0),)), Site(64), SHARDS),
         (Work((run(1000, after=0),), trainings=(500.0,)), Site(16), TRAINING),
     ],
@@ -200,7 +201,7 @@ def test_other_shards_are_advised_where_they_help() -> None:
     assert busy.better_size is None
     [overhead] = forecasts(many, [Site(4, overhead=0.3)])
     assert overhead.better_size is not None
-    assert overhead.better_size > 10
+    assert 10 < overhead.better_size < 2 * 100_000
 
 
 @pytest.mark.parametrize(
