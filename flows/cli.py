@@ -50,13 +50,26 @@ def plan(
     set_: Overrides = None,
     store: StoreUrl = "store",
     shard_size: ShardSize = 500,
-    workers: Workers = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", help="predict for so many, one number or several: 1,2,64")
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option("--gpus", help="predict for so many, which then sample; workers only measure")
+    ] = None,
+    device_speed: Annotated[
+        str | None, typer.Option("--device-speed", help="predict for devices so many times as fast as measured")
+    ] = None,
+    store_bandwidth: Annotated[
+        str | None, typer.Option("--store-bandwidth", help="predict for a store of so much: 200MB/s, '1.5 GB/s'")
+    ] = None,
 ) -> None:
-    """Show runs, shards, bytes, evaluations and time before anything runs."""
+    """Show runs, shards, bytes, evaluations and time before anything runs; with the last four, for any machines."""
+    from flows.commands.forecast import asked
     from flows.commands.plan import show_plan
     from kpe_core.study.load import load_study
 
-    show_plan(load_study(study, tuple(set_ or ())), store, shard_size, workers)
+    sites = asked(workers, gpus, device_speed, store_bandwidth)
+    show_plan(load_study(study, tuple(set_ or ())), store, shard_size, sites)
 
 
 @app.command()

@@ -1,11 +1,14 @@
 """``kpe plan``: what a study costs, before anything runs."""
 
 import os
+from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
 
+from flows.commands.forecast import show_forecasts
 from flows.commands.render import console, human_bytes, human_time
+from kpe_core.planning.work import Site
 from kpe_core.stages.manifest import is_finalised
 from kpe_core.stages.plan import plan
 from kpe_core.stages.resolve import resolve
@@ -17,8 +20,11 @@ STARTUP_SECONDS = 45.0
 """Server, workers, their imports, the checks and the report."""
 
 
-def show_plan(study: Study, store: str, shard_size: int, workers: int | None) -> None:
-    """Print one line a run and the totals. Reads the store, if there is one; writes nothing."""
+def show_plan(study: Study, store: str, shard_size: int, sites: Sequence[Site] = ()) -> None:
+    """Print one line a run and the totals; for ``sites``, what it would take there.
+
+    Reads the store, if there is one; writes nothing.
+    """
     out = console()
     costs = plan(study, shard_size)
     where = Store(store)
@@ -34,7 +40,7 @@ def show_plan(study: Study, store: str, shard_size: int, workers: int | None) ->
         )  # fmt: skip
     out.print(f"{study.title or study.name}")
     out.print(table)
-    n = workers or os.cpu_count() or 1
+    n = os.cpu_count() or 1
     total = sum(c.bytes for c in costs.costs)
     todo = [c for c in costs.costs if standing[c.cell.label][1] != "finished"]
     out.print(
@@ -42,6 +48,9 @@ def show_plan(study: Study, store: str, shard_size: int, workers: int | None) ->
         f"{sum(c.evaluations for c in costs.costs):,} evaluations, {human_bytes(total)} before compression; "
         f"training {human_time(costs.training_seconds)} of one core",
     )
+    if sites:
+        show_forecasts(costs, where, shard_size, sites)
+        return
     out.print(f"from nothing, about {human_time(costs.wall_seconds(n) + STARTUP_SECONDS)} on {n} workers")
 
 

@@ -1,9 +1,11 @@
 """Stage: hold a shard's endpoints against the real data: neighbours, densities, features, semantics."""
 
 import functools
+import time
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from kpe_core.data import planar
@@ -20,6 +22,9 @@ from kpe_core.study.runs import Run
 from kpe_core.study.specs import DATA, DataSpec, DensitySpec, PixelSpace
 from kpe_core.threads import one_thread
 
+SECONDS = b"kpe.seconds"
+"""In the metadata of a shard's measurements: how long they took."""
+
 
 def measures_folder(run: Run) -> str:
     return f"runs/{run.run_id}/measures"
@@ -30,6 +35,14 @@ def measured(store: Store, run: Run) -> set[int]:
     return {int(name.removesuffix(".parquet")) for name in store.list(measures_folder(run))}
 
 
+def measuring_seconds(store: Store, run_id: str, shard: str) -> tuple[int, float] | None:
+    """Samples of a measured shard, by its file's name, and the seconds they took; None where it does not tell."""
+    with store.fs.open(store.path(f"runs/{run_id}/measures/{shard}"), "rb") as file:
+        told = pq.read_metadata(file)
+    seconds = (told.metadata or {}).get(SECONDS)
+    return None if seconds is None else (told.num_rows, float(seconds))
+
+
 def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
     """Measure one committed shard; one Parquet file with one row a sample. Does nothing when it is there.
 
@@ -38,13 +51,15 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
     trajectories = Trajectories(store, run.trajectories_id)
     start, stop = trajectories.plan().rows(shard)
     if shard not in measured(store, run):
+        started = time.perf_counter()
         group = trajectories.group()
         x = np.asarray(group["x1"][start:stop]).reshape(stop - start, -1)  # type: ignore[index]
         label = np.asarray(group["label"][start:stop]) if run.conditional else None  # type: ignore[index]
         batches = [slice(i, i + run.batch) for i in range(0, stop - start, run.batch)]
         with one_thread():
             tables = [measure(store, run, x[b], None if label is None else label[b], start + b.start) for b in batches]
-        store.write_table(f"{measures_folder(run)}/{shard:05d}.parquet", pa.concat_tables(tables))
+        table = pa.concat_tables(tables).replace_schema_metadata({SECONDS: repr(time.perf_counter() - started)})
+        store.write_table(f"{measures_folder(run)}/{shard:05d}.parquet", table)
     return {"shard": shard, "samples": stop - start}
 
 

@@ -70,8 +70,15 @@ class Cost:
 @dataclass(frozen=True)
 class StudyPlan:
     costs: list[Cost]
-    training_seconds: float
-    """Of all networks and classifiers the study needs, and of its real data's features; one core."""
+    networks: dict[tuple[DataSpec, NetworkField], float]
+    """Seconds of one core to train each network the study needs."""
+    spaces_seconds: float
+    """Of all classifiers, and of the real data's features; one core."""
+
+    @property
+    def training_seconds(self) -> float:
+        """Of all that comes before sampling and measuring; one core."""
+        return sum(self.networks.values()) + self.spaces_seconds
 
     def wall_seconds(self, workers: int) -> float:
         """Estimated time on ``workers`` equal workers, training included, start-up aside."""
@@ -91,11 +98,11 @@ def plan(study: Study, shard_size: int) -> StudyPlan:
     require_all_possible(study)
     with one_thread():
         costs = [_cost(cell, shard_size) for cell in cells(study)]
-        networks = {(c.data, c.field) for c in cells(study) if isinstance(c.field, NetworkField)}
+        needed = {(c.data, c.field): None for c in cells(study) if isinstance(c.field, NetworkField)}
+        networks = {(data, field): _training_seconds(data, field) for data, field in needed}
         spaces = {(load(c.data).split_fingerprint, s): c.data for c in cells(study) for s in c.measure.spaces}
-        seconds = sum(_training_seconds(data, field) for data, field in networks)
-        seconds += sum(_real_features_seconds(data, space) for (_, space), data in spaces.items())
-    return StudyPlan(costs, seconds)
+        seconds = sum(_real_features_seconds(data, space) for (_, space), data in spaces.items())
+    return StudyPlan(costs, networks, seconds)
 
 
 def _cost(cell: Cell, shard_size: int) -> Cost:

@@ -45,7 +45,8 @@ def tabulate(store: Store, run: Run) -> dict[str, int]:
 
 def _read_measures(store: Store, run: Run) -> pa.Table:
     names = store.list(measures_folder(run))
-    return pa.concat_tables([store.read_table(f"{measures_folder(run)}/{name}") for name in names])
+    tables = [store.read_table(f"{measures_folder(run)}/{name}") for name in names]
+    return pa.concat_tables(tables).replace_schema_metadata(None)  # of one shard's time
 
 
 def _with_run(run: Run, table: pa.Table, schema: pa.Schema) -> pa.Table:

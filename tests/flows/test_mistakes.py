@@ -58,6 +58,25 @@ def test_wrong_values(mistake: Kpe, tiny_file: Path, tmp_path: Path, override: s
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--workers", "0"], "--workers '0': expected whole numbers from 1"),
+        (["--workers", "1,many"], "such as 8 or 1,2,64"),
+        (["--gpus", "-2"], "--gpus '-2': expected whole numbers from 1"),
+        (["--gpus", "4", "--workers", "1,2"], "beside --gpus it is one number"),
+        (["--device-speed", "0"], "expected how many times as fast as measured"),
+        (["--device-speed", "fast"], "--device-speed 'fast'"),
+        (["--store-bandwidth", "fast"], "such as 200MB/s"),
+        (["--store-bandwidth=-5MB/s"], "must be above zero"),
+        (["--gpus", "4"], "--device-speed"),
+    ],
+)
+def test_machines_that_cannot_be(mistake: Kpe, tiny_file: Path, tmp_path: Path, options: list[str], says: str) -> None:
+    assert says in mistake("plan", str(tiny_file), "--store", str(tmp_path / "s"), *options)
+    assert not (tmp_path / "s").exists()
+
+
 PLANAR, SHAPED = "experiments.planar.", "experiments.shaped."
 
 
