@@ -35,6 +35,7 @@ from fsspec.implementations.local import LocalFileSystem
 from kpe_core.documents import parse_json
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION
+from kpe_core.store.shapes import require_shape
 from kpe_core.urls import require_no_credentials
 
 if TYPE_CHECKING:
@@ -216,10 +217,22 @@ class Store:
     # -- JSON and Parquet ----------------------------------------------------------------------------------------
 
     def read_json(self, path: str) -> Any:
+        """
+        Raises
+        ------
+        StoreDamaged
+            when the object is missing, no JSON, or not of the shape that objects of its name have.
+        """
+        data = self.read(path)
         try:
-            return parse_json(self.read(path))
+            value = parse_json(data)
         except ValueError:
             raise StoreDamaged(f"{self.path(path)} is not valid JSON") from None
+        try:
+            require_shape(path, value)
+        except ValueError as error:
+            raise StoreDamaged(f"{self.path(path)} is not what was written there: {error}") from None
+        return value
 
     def write_json(self, path: str, value: Any) -> None:
         self.write(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode())
