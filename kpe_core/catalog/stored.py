@@ -34,14 +34,25 @@ class StoredStates:
 
     @cached_property
     def x(self) -> zarr.Array:
-        found = self._group["x"]
-        assert isinstance(found, zarr.Array)
+        try:
+            found = self._group["x"]
+            if not isinstance(found, zarr.Array) or found.ndim < 3 or found.dtype != np.float32:
+                raise ValueError("it is no float32 array of samples, states and coordinates")
+        except StoreDamaged:
+            raise
+        except Exception as error:  # of Zarr's own many kinds
+            raise StoreDamaged(f"{self._store.path(self.folder)}/data.zarr/x cannot be read: {error}") from None
         return found
 
     @cached_property
     def times(self) -> NDArray[np.float64]:
         """t of each state."""
-        return np.asarray(self._group["t"][:])  # type: ignore[index]
+        try:
+            return np.asarray(self._group["t"][:], dtype=np.float64)  # type: ignore[index]
+        except StoreDamaged:
+            raise
+        except Exception as error:
+            raise StoreDamaged(f"{self._store.path(self.folder)}/data.zarr/t cannot be read: {error}") from None
 
     @cached_property
     def shape(self) -> tuple[int, int, int]:

@@ -44,6 +44,7 @@ from kpe_core.store.sealed import (
     sealed_parquet,
     tail_bytes,
 )
+from kpe_core.store.shapes import require_shape
 from kpe_core.urls import require_no_credentials
 
 if TYPE_CHECKING:
@@ -262,9 +263,20 @@ class Store:
     # Each carries its own checksum (sealed.py): a damaged one is never taken for what was written.
 
     def read_json(self, path: str) -> Any:
+        """
+        Raises
+        ------
+        StoreDamaged
+            when the object is missing, not what was written there, or not of the shape that objects of its name have.
+        """
         data = self.read(path)
         with self._named(path):
-            return opened_json(data)
+            value = opened_json(data)
+            try:
+                require_shape(path, value)
+            except ValueError as error:
+                raise Broken(f"is not what was written there: {error}") from None
+        return value
 
     def write_json(self, path: str, value: Any) -> None:
         self.write(path, sealed_json(value))

@@ -139,7 +139,7 @@ def _cells(store: Store, rows: list[dict[str, Any]]) -> tuple[CellRecord, ...]:
     for row in rows:
         try:
             n = int(store.read_json(f"runs/{row['run']}/run.json")["n_samples"])
-        except (StoreDamaged, KeyError):
+        except (StoreDamaged, KeyError, TypeError, ValueError):
             n = 0
         found.append(CellRecord(row["label"], n, row["run"]))
     return tuple(found)

@@ -50,11 +50,12 @@ def read_document(path: Path) -> Any:
 
 def archive_kind(path: Path) -> Literal["torchscript", "exported"] | None:
     """Of a file that holds a program; told from the names in it."""
-    if not zipfile.is_zipfile(path):
-        return None
     try:
-        names = [name.partition("/")[2] for name in zipfile.ZipFile(path).namelist()]
-    except zipfile.BadZipFile:
+        if not zipfile.is_zipfile(path):
+            return None
+        with zipfile.ZipFile(path) as archive:
+            names = [name.partition("/")[2] for name in archive.namelist()]
+    except Exception:  # a damaged index fails in many ways
         return None
     if any(name.startswith("code/") for name in names):
         return "torchscript"

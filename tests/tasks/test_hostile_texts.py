@@ -4,6 +4,7 @@ import html
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from flows.performance import Performance, path_of
 from kpe_core.report.files import ReportFiles
 from kpe_core.stages.accept import accept
 from kpe_core.store.store import Store
@@ -172,3 +174,18 @@ def test_artifacts(study: Study, store: Store, tmp_path: Path) -> None:
 def test_cells_are_plain_in_lists_too() -> None:
     row: dict[str, Any] = {"a": "[x](y)", "b": ["<b>"], "c": 1.5, "d": None}
     assert plain_cells(row) == {"a": "\\[x\\](y)", "b": ["\\<b\\>"], "c": 1.5, "d": None}
+
+
+@needs_a_browser
+def test_performance_page(tmp_path: Path) -> None:
+    """Dask's own page, of tasks with hostile keys; ours are named after the task alone."""
+    from distributed import Client, LocalCluster
+
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **local) as cluster, Client(cluster) as client:
+        performance = Performance(client)
+        client.gather([client.submit(time.sleep, 0.1, key=f"{text} {i}") for i, text in enumerate(HOSTILE)])
+        performance.keep(store := Store.create_or_open(str(tmp_path / "store")), "hostile")
+    page = Path(store.path(path_of("hostile")))
+    assert "pwned" in page.read_text()
+    assert "<title>pwned</title>" not in shown(page)

@@ -19,6 +19,9 @@ X, Y = "x", "y"
 """What points and labels are called inside an archive of several arrays."""
 ORIGIN = "you: any array of numbers"
 MOST_CHANNELS = 16
+MOST_OF_MEMORY = 0.5
+"""Of the machine's, which an archive may take unpacked."""
+REMEDY = "fetch it again, or save its arrays as .npy or .zarr, which are read a few points at a time"
 
 Rows = Callable[[NDArray[np.intp]], NDArray[Any]]
 
@@ -62,8 +65,7 @@ def open_(spec: DataSpec) -> Source:
     bounds = spec.value_range or ((0.0, 255.0) if x.dtype == np.uint8 else None)
 
     def read(rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        values = x.oindex[rows] if hasattr(x, "oindex") else x[rows]
-        return arranged(np.asarray(values)).astype(np.float32)
+        return arranged(_rows(path, x, rows)).astype(np.float32)
 
     kind = "points" if len(shape) == 1 else "latent" if len(shape) == 3 and shape[0] != 3 else "image"
     numbers = tuple(str(c) for c in range(n_classes))
@@ -83,7 +85,7 @@ def open_npy(path: Path) -> NDArray[Any]:
     """
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # a head that lies makes NumPy fail in many ways
         raise unreadable(path, f"cannot be read as an array of numbers ({error})") from None
 
 
@@ -110,10 +112,16 @@ def require_labels(values: NDArray[Any], n: int, path: Path) -> NDArray[np.int64
 
 def _open_npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise unreadable(path, f"cannot be read as arrays of numbers ({error})") from None
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > (most := MOST_OF_MEMORY * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")):
+            raise ValueError(
+                f"unpacked it takes {unpacked / 1e9:,.1f} GB, more than the {most / 1e9:,.1f} GB allowed here"
+            )
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # a damaged archive fails in many ways
+        raise unreadable(path, f"cannot be read as arrays of numbers ({error or 'no memory'})", REMEDY) from None
 
 
 def _open_zarr(path: Path) -> dict[str, Any]:
@@ -121,9 +129,23 @@ def _open_zarr(path: Path) -> dict[str, Any]:
 
     try:
         found = zarr.open(str(path), mode="r")
+        return dict(found.arrays()) if isinstance(found, zarr.Group) else {X: found}
     except Exception as error:  # of Zarr's own many kinds
         raise unreadable(path, f"cannot be opened as Zarr ({error})") from None
-    return dict(found.arrays()) if isinstance(found, zarr.Group) else {X: found}
+
+
+def _rows(path: Path, array: Any, rows: Any) -> NDArray[Any]:
+    """Some rows of a NumPy or Zarr array.
+
+    Raises
+    ------
+    UserError
+        when they cannot be decoded.
+    """
+    try:
+        return np.asarray(array.oindex[rows] if hasattr(array, "oindex") else array[rows])
+    except Exception as error:  # of the codecs' own many kinds
+        raise unreadable(path, f"its values cannot be read ({error})") from None
 
 
 def _pick(path: Path, found: dict[str, Any]) -> Any:
@@ -158,7 +180,7 @@ def _labels(spec: DataSpec, path: Path, found: dict[str, Any], n: int) -> NDArra
         return require_labels(open_npy(file), n, file)
     name = spec.labels or Y
     if name in found:
-        return require_labels(np.asarray(found[name][...]), n, path)
+        return require_labels(_rows(path, found[name], ...), n, path)
     if spec.labels is not None:
         raise UserError(f"data.labels = {name!r} is no array in {path}; it holds {', '.join(found)}")
     return np.zeros(n, dtype=np.int64)

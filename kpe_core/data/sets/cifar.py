@@ -162,9 +162,9 @@ def _batch(edition: Edition, path: Path, content: dict[bytes, Any]) -> tuple[NDA
 
 def _names(edition: Edition, path: Path, content: dict[bytes, Any]) -> tuple[str, ...]:
     names = content.get(edition.names_key)
-    if not isinstance(names, list) or not all(isinstance(n, bytes) for n in names):
+    if not isinstance(names, list) or not all(isinstance(n, bytes) and n.isascii() for n in names):
         raise unreadable(path, f"{edition.names_key.decode()} should be a list of class names")
-    return tuple(n.decode() for n in names)
+    return tuple(n.decode("ascii") for n in names)
 
 
 def _origin(edition: Edition) -> str:

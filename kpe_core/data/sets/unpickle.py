@@ -2,23 +2,40 @@
 
 import io
 import pickle
+import re
 from typing import Any
 
 import numpy as np
 
-RECONSTRUCT = np.empty(0).__reduce__()[0]
-"""The function that NumPy's own pickles name."""
-ADMITTED: dict[tuple[str, str], Any] = {
-    ("numpy.core.multiarray", "_reconstruct"): RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-"""All that a pickled array of numbers needs."""
-
 
 class ForbiddenPickle(pickle.UnpicklingError):
     """The pickle names something that is no array."""
+
+
+def _array(kind: object, shape: object, code: object) -> np.ndarray:
+    """The empty array that NumPy's own pickles begin with; what else could be asked of that function fills memory."""
+    if kind is not ARRAY or shape != (0,) or code not in (b"b", "b"):
+        raise ForbiddenPickle(f"it wants an array of shape {shape!r} before saying what is in it")
+    return np.ndarray((0,), np.int8)
+
+
+def _dtype(code: object, *_: object) -> np.dtype:
+    """A type of numbers, never of objects; a copy, since pickles go on to set its state."""
+    text = code.decode("latin1") if isinstance(code, bytes) else code
+    if not isinstance(text, str) or not re.fullmatch(r"[uif][1248]|b1", text):
+        raise ForbiddenPickle(f"it wants values of type {code!r}, and numbers are allowed")
+    return np.dtype(text, False, True)
+
+
+ARRAY = object()
+"""Stands for the class, which nobody may call."""
+ADMITTED: dict[tuple[str, str], Any] = {
+    ("numpy.core.multiarray", "_reconstruct"): _array,
+    ("numpy._core.multiarray", "_reconstruct"): _array,
+    ("numpy", "ndarray"): ARRAY,
+    ("numpy", "dtype"): _dtype,
+}
+"""All that a pickled array of numbers needs."""
 
 
 class _Arrays(pickle.Unpickler):

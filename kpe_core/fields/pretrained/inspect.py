@@ -8,7 +8,7 @@ from typing import Any
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained import authors_unet, diffusers_folder, guided_unet
 from kpe_core.weights.files import found, read_json, sha256_of
-from kpe_core.weights.tensors import archive_kind, read_tensors
+from kpe_core.weights.tensors import Tensors, archive_kind, read_tensors
 
 SAMPLE = 4
 """Keys shown."""
@@ -59,23 +59,26 @@ def _state_dict(path: Path) -> Findings:
     kinds = sorted({str(t.dtype).removeprefix("torch.") for t in tensors.values()})
     says = [f"{len(tensors)} tensors, {total:,} numbers, {', '.join(kinds)}", _size(path), f"SHA-256 {sha256_of(path)}"]
     keys = [f"{k} {tuple(v.shape)}" for k, v in list(tensors.items())[:SAMPLE]]
-    if authors_unet.MARK in tensors:
-        first = tensors["init_conv.weight"].shape
+    if authors_unet.MARK in tensors and len(first := _shape(tensors, "init_conv.weight")) == 4:
         says.append(f"the authors' U-Net: {first[1]} channels in, {first[0]} base channels")
         says.append("a model of [BO], which predicts noise, also needs:  predicts: noise / betas: {}")
         return Findings("authors_unet", says, {"predicts": "velocity"}, keys)
-    if guided_unet.MARK in tensors and "time_embed.0.weight" in tensors:
-        first = tensors[guided_unet.MARK].shape
+    if "time_embed.0.weight" in tensors and len(first := _shape(tensors, guided_unet.MARK)) == 4:
         says.append(f"guided-diffusion's U-Net, as torchcfm saves it: {first[1]} channels in, {first[0]} base channels")
         choices: dict[str, Any] = {"predicts": "velocity", "head_channels": guided_unet.HEAD_CHANNELS}
-        if (labels := tensors.get("label_emb.weight")) is not None:
-            choices["n_classes"] = len(labels)
+        if labels := _shape(tensors, "label_emb.weight"):
+            choices["n_classes"] = labels[0]
             says.append(
-                f"{len(labels)} labels; where the last stands for none, n_classes is one less and null_label the last"
+                f"{labels[0]} labels; where the last stands for none, n_classes is one less and null_label the last"
             )
         return Findings("torchcfm", says, choices, keys)
     says.append("no layout known here; export it (layout: exported) or wrap it (layout: function)")
     return Findings(None, says, keys=keys)
+
+
+def _shape(tensors: Tensors, key: str) -> tuple[int, ...]:
+    """Of the tensor of that name; () where there is none."""
+    return tuple(tensors[key].shape) if key in tensors else ()
 
 
 def _folder(path: Path) -> Findings:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from kpe_core.devices import CPU
+from kpe_core.errors import UserError
 from kpe_core.fields.pretrained import diffusers_folder, programs
 from kpe_core.fields.pretrained.authors_unet import HEADS, AuthorsUNet
 from kpe_core.fields.pretrained.conventions import Habits
@@ -27,13 +29,13 @@ ORIGINS: dict[Layout, str] = {
 }
 """Where models of each layout come from."""
 
+N = TypeVar("N", bound=nn.Module)
 Loader = Callable[[PretrainedField, torch.dtype, torch.device], Network]
 
 
 def _authors_unet(spec: PretrainedField, dtype: torch.dtype, device: torch.device) -> Network:
     tensors = read_tensors(_file(spec), spec.entry)
-    with torch.device("meta"):
-        network = AuthorsUNet({k: v.shape for k, v in tensors.items()}, spec.heads or HEADS)
+    network = _built(spec, lambda: AuthorsUNet({k: v.shape for k, v in tensors.items()}, spec.heads or HEADS))
     habits = Habits(time_scale=network.times - 1.0, whole_times=True)
     ready = _ready(network, tensors, spec, dtype, device)
     return Network(
@@ -44,8 +46,8 @@ def _authors_unet(spec: PretrainedField, dtype: torch.dtype, device: torch.devic
 
 def _torchcfm(spec: PretrainedField, dtype: torch.dtype, device: torch.device) -> Network:
     tensors = read_tensors(_file(spec), spec.entry)
-    with torch.device("meta"):
-        network = GuidedUNet({k: v.shape for k, v in tensors.items()}, spec.heads, spec.head_channels)
+    shapes = {k: v.shape for k, v in tensors.items()}
+    network = _built(spec, lambda: GuidedUNet(shapes, spec.heads, spec.head_channels))
     ready = _ready(network, tensors, spec, dtype, device)
     return Network(
         lambda z, time, label: ready(z, time, label),
@@ -58,6 +60,25 @@ def _file(spec: PretrainedField) -> Path:
     return found(
         spec.path, f"the model (layout {spec.layout})", f"It comes from {ORIGINS[spec.layout]}. {PUT_IT_THERE}"
     )
+
+
+def _built(spec: PretrainedField, make: Callable[[], N]) -> N:
+    """A network of the shapes of a file's tensors, without numbers yet.
+
+    Raises
+    ------
+    UserError
+        when no network has them.
+    """
+    try:
+        with torch.device("meta"):
+            return make()
+    except UserError:
+        raise
+    except Exception as error:  # of shapes that no layer has
+        raise UserError(
+            f"{spec.path} is no model of layout {spec.layout}: its tensors' shapes make no network ({error})"
+        ) from None
 
 
 def _ready(
