@@ -38,7 +38,14 @@ class UserError(Exception):
 
 
 class NumericalTrouble(ArithmeticError):
-    """A field or a sample stopped making sense (NaN, infinity). Names the sample, the step and the time."""
+    """A field or a sample stopped making sense (NaN, infinity). Names the sample, the step and the time.
+
+    ``row``: of the batch, of the first sample it happened to; None where it is of no single one.
+    """
+
+    def __init__(self, said: str, row: int | None = None) -> None:
+        super().__init__(said)
+        self.row = row
 
 
 class StoreDamaged(RuntimeError):

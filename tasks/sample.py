@@ -16,6 +16,8 @@ def sample(store: str, run_id: str, label: str, shard: int) -> dict[str, Any]:
     """Returns the shard's rows, evaluations and seconds; does nothing when the shard is committed."""
     where = Store(store)
     marker = sample_shard(where, registered(where, run_id), shard)
+    for flag in marker.get("flags", ()):
+        get_run_logger().warning("%s: %s", label, flag)
     (first, stop), seconds = marker["rows"], marker["seconds"]
     get_run_logger().info(
         "samples %d to %d in %.1f s, %.0f a second", first, stop - 1, seconds, (stop - first) / seconds

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import Evaluation, VelocityField
-from kpe_core.sampling.steps import Gain, Step, require_finite
+from kpe_core.sampling.steps import Gain, Step, evaluated
 
 Array = NDArray[np.float64]
 
@@ -82,9 +82,8 @@ class _Path:
 
     def velocity(self, x: Tensor, t: float) -> tuple[Evaluation, Tensor, Tensor]:
         """What the field tells at ``x``, its velocity in float64, and the power."""
-        told = self.field.evaluate(x, t, self.label)
-        v = told.velocity.to(torch.float64)
-        require_finite(v, int(np.searchsorted(self.times[1:-1], t, side="right")), t)
+        step = int(np.searchsorted(self.times[1:-1], t, side="right"))
+        told, v = evaluated(self.field, x, t, self.label, step)
         self.evaluations += self.field.evaluations
         return told, v, torch.linalg.vecdot(v, v)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from kpe_core.fields.base import VelocityField
 from kpe_core.sampling.energy import Energies, Spent, energies
 from kpe_core.sampling.sampler import Course, trajectory
+from kpe_core.sampling.steps import evaluated
 
 Array = NDArray[np.float64]
 TOLD = ("posterior_max", "posterior_entropy", "log_density")
@@ -62,7 +63,7 @@ def follow(
         state, evaluations = step.state, evaluations + step.evaluations
     end_power = columns["power"][:, -1]
     if not field.singular_at_one:
-        v = field.evaluate(state, 1.0, label).velocity.to(torch.float64)
+        _, v = evaluated(field, state, 1.0, label, steps)
         end_power, evaluations = torch.linalg.vecdot(v, v).cpu().numpy(), evaluations + field.evaluations
     power, energy, energy_raw, length = (columns.pop(name) for name in ("power", "energy", "energy_raw", "length"))
     spent = Spent(power, energy, energy_raw, length, end_power)

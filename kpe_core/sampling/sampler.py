@@ -17,7 +17,7 @@ from kpe_core.fields.base import Evaluation, VelocityField
 from kpe_core.sampling.adaptive import adaptive_steps
 from kpe_core.sampling.solvers import SOLVERS, Tableau
 from kpe_core.sampling.solvers.euler import EULER
-from kpe_core.sampling.steps import Gain, Step, require_finite
+from kpe_core.sampling.steps import Gain, Step, evaluated
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def trajectory(field: VelocityField, x0: Tensor, label: Tensor | None, course: C
     Raises
     ------
     NumericalTrouble
-        as soon as a velocity is not finite; names the row of the batch, the step and the time.
+        as soon as a velocity is not finite or of another form than the states, or a path leaves all bounds; names the row
+        of the batch, the step and the time.
     """
     method = SOLVERS[course.solver]
     if not isinstance(method, Tableau):
@@ -71,9 +72,9 @@ def runge_kutta(
     told: list[Evaluation] = []
     velocities: list[Tensor] = []
     for s, a in zip(stages, method.a, strict=True):
-        told.append(field.evaluate(_moved(x, h, a, gains, velocities), s, label))
-        velocities.append(told[-1].velocity.to(torch.float64))
-        require_finite(velocities[-1], i, s)
+        here, v = evaluated(field, _moved(x, h, a, gains, velocities), s, label, i)
+        told.append(here)
+        velocities.append(v)
     squares = [torch.linalg.vecdot(v, v) for v in velocities]
     if method.mean_gain:
         gains = [0.5 * (eta(t) + eta(t_next))] * len(gains)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from kpe_core.errors import NumericalTrouble
-from kpe_core.fields.base import Evaluation
+from kpe_core.fields.base import Evaluation, VelocityField
 
 Gain = Callable[[float], float]
 """η(t)."""
@@ -47,15 +47,33 @@ class Step:
         )  # fmt: skip
 
 
-def require_finite(v: Tensor, step: int, t: float) -> None:
-    """Refuse a velocity (B, D) that is not finite.
+FARTHEST = 1e10
+"""Of any coordinate: no prepared data come near, and float32, in which states are stored, holds three digits there."""
+
+
+def evaluated(field: VelocityField, x: Tensor, t: float, label: Tensor | None, step: int) -> tuple[Evaluation, Tensor]:
+    """What ``field`` tells at ``x`` (B, D) float64, and its velocity (B, D) in float64: finite, and of the right form.
 
     Raises
     ------
     NumericalTrouble
-        names the row of the batch, the step and the time.
+        when it is not, or ``x`` has gone beyond all bounds; names the row of the batch, the step and the time.
     """
-    finite = torch.isfinite(v).all(dim=1)
-    if not finite.all():
-        row = int(torch.nonzero(~finite)[0])
-        raise NumericalTrouble(f"velocity is not finite in row {row} of the batch, at step {step}, t = {t:.6g}")
+    where = f"at step {step}, t = {t:.6g}"
+    _require_rows(x.abs().amax(dim=1) <= FARTHEST, f"has gone beyond {FARTHEST:g}", "the path", where)
+    told = field.evaluate(x, t, label)
+    v = told.velocity
+    if v.shape != x.shape or not v.is_floating_point():
+        raise NumericalTrouble(
+            f"the field returns {v.dtype} of shape {tuple(v.shape)} {where}; for states {tuple(x.shape)} its velocity must "
+            "be floating point of the same shape"
+        )
+    v = v.to(torch.float64)
+    _require_rows(torch.isfinite(v).all(dim=1), "is not finite", "velocity", where)
+    return told, v
+
+
+def _require_rows(good: Tensor, said: str, what: str, where: str) -> None:
+    if not good.all():
+        row = int(torch.nonzero(~good)[0])
+        raise NumericalTrouble(f"{what} {said} in row {row} of the batch, {where}", row)

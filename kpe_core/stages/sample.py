@@ -16,6 +16,7 @@ from kpe_core.devices import CPU, device_here, device_name
 from kpe_core.errors import NumericalTrouble
 from kpe_core.fields.base import VelocityField
 from kpe_core.fields.bridges import bridge
+from kpe_core.fields.trust import ROWS, require_trusted
 from kpe_core.fields.within_memory import WithinMemory, room_for
 from kpe_core.identity import digest
 from kpe_core.precision import precision
@@ -51,7 +52,9 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     Raises
     ------
     NumericalTrouble
-        when the field returns something not finite; names the run, the sample, the step and the time.
+        when the field returns something not finite or of another form than its states, answers the same question twice
+        differently, or a path leaves all bounds; names the run, the sample, the step and the time. What is odd but allowed,
+        such as a field that ignores t, is in the marker's ``flags``.
     UserError
         when the device cannot have the run's precision, or its memory does not hold one sample's evaluation.
     """
@@ -68,13 +71,20 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
     with one_thread(), precision(run.precision, device):
         field = WithinMemory(field_of(store, run, prepared, device), room)
         recorder = Recorder(trajectories.group("r+"), run, device)
+        flags: list[str] = []
         for start in range(rows[0], rows[1], run.batch):
             stop = min(rows[1], start + run.batch)
             label = torch.from_numpy(labels[start:stop]) if run.conditional else None
             try:
+                if start == rows[0]:
+                    x0 = torch.from_numpy(initial_noise(run.seed, start, min(stop, start + ROWS), prepared.dim)).to(
+                        device
+                    )
+                    flags = require_trusted(field, x0, None if label is None else label.to(device))
                 recorder.record(field, start, stop, label, prepared.shape)
             except NumericalTrouble as trouble:
-                raise NumericalTrouble(f"run {run.label}, samples {start}–{stop - 1}: {trouble}") from None
+                which = f"samples {start}–{stop - 1}" if trouble.row is None else f"sample {start + trouble.row}"
+                raise NumericalTrouble(f"run {run.label}, {which}: {trouble}") from None
     marker = {
         "rows": list(rows),
         "shard_size": trajectories.plan().shard_size,
@@ -83,6 +93,7 @@ def sample_shard(store: Store, run: Run, shard: int) -> dict[str, Any]:
         "device": device_name(device),
         "together": room.together(run.batch),
         "seconds": time.perf_counter() - start_time,
+        "flags": flags,
     }
     trajectories.commit(shard, marker)
     return marker

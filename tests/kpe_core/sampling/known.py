@@ -36,6 +36,7 @@ class Formula:
     """Any v(x, t) as a field; remembers when it was evaluated."""
 
     evaluations = 1
+    null_label = None
 
     def __init__(self, velocity: Callable[[Tensor, float], Tensor], singular_at_one: bool = False) -> None:
         self.velocity, self.singular_at_one = velocity, singular_at_one
