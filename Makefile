@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STORE ?= store
 STUDY ?= first-look
 
-.PHONY: run test bench docs ui deploy clean
+.PHONY: run test bench faults soak docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -19,6 +19,18 @@ test: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
+
+# A small study under one fault at a time, against the same left in peace; goes on where it was. FAULTS_FOLDER keeps it.
+TRIALS ?= 210
+FAULTS_FOLDER ?= faults
+faults: $(VENV)/.ready-dev
+	$(BIN)/python tests/faults/run.py --stages --folder $(FAULTS_FOLDER)/stages --trials $(TRIALS)
+	$(BIN)/python tests/faults/run.py --folder $(FAULTS_FOLDER)/whole --trials $$(( ($(TRIALS) + 14) / 15 ))
+
+# Small studies back to back: memory, file handles, threads and files of the driver must not grow.
+MINUTES ?= 30
+soak: $(VENV)/.ready-dev
+	$(BIN)/python tests/faults/soak.py --minutes $(MINUTES)
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

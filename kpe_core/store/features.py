@@ -37,6 +37,7 @@ class FeatureSet:
                 dimension_names=("point", "feature"), attributes={"long_name": "train split, then held out"},
             )  # fmt: skip
             plan = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
+            self.store.settle()
             self.store.write_json(f"{self.folder}/plan.json", plan)
 
     def exists(self) -> bool:
@@ -65,6 +66,7 @@ class FeatureSet:
         """Store a part's features (rows, dim) and, last, its marker."""
         start, stop = self.rows(part)
         self._array("r+")[start:stop] = features
+        self.store.settle()
         self.store.write_json(self._marker(part), {"rows": [start, stop], "sha256": _sha256(features)})
 
     def is_as_written(self, part: int) -> bool:

@@ -114,6 +114,7 @@ class Trajectories:
                     "run": run.model_dump(mode="json"),
                     "metadata_sha256": self._metadata_digest(),
                 }
+                self.store.settle()
                 self.store.write_json(f"{self.folder}/plan.json", plan)
         return self.plan()
 
@@ -189,6 +190,7 @@ class Trajectories:
         return dict(self.store.read_json(f"{self.folder}/shards/{shard:05d}.json"))
 
     def commit(self, shard: int, marker: dict[str, Any]) -> None:
+        self.store.settle()
         self.store.write_json(f"{self.folder}/shards/{shard:05d}.json", marker)
 
     def digests(self, rows: tuple[int, int], batch: int) -> dict[str, str]:
