@@ -29,7 +29,7 @@ experiments:
     measure: {bootstrap: 100}
 """
 PATIENCE = 240.0
-"""Seconds after which a run that has not ended counts as hung."""
+"""Seconds after which a run that has not ended counts as hung, and is ended."""
 BEGUN = ("trajectories", "weights")
 """Folders of a store that say that a run has come to its work."""
 COMMITTED = ("trajectories/*/shards/*.json", "weights/*/card.json", "runs/*/manifest.json")

@@ -26,6 +26,10 @@ class CannotBeTried(Exception):
     """This machine lacks what the fault needs. Says what."""
 
 
+class Missed(Exception):
+    """The run ended before its moment came: no trial."""
+
+
 def kill_worker(setting: Setting, moment: float, chance: random.Random) -> Running:
     """One worker dies by SIGKILL."""
     running = _at(setting, moment)
@@ -219,11 +223,19 @@ def copy_meanwhile(setting: Setting, moment: float, chance: random.Random) -> Ru
 
 
 def _at(setting: Setting, moment: float) -> Running:
-    """A run, ``moment`` seconds after it came to its work, or as it ended before that."""
+    """A run, ``moment`` seconds after it came to its work.
+
+    Raises
+    ------
+    Missed
+        when it ended before that.
+    """
     running = setting.start()
     if await_work(running, Path(setting.store)):
         until = time.monotonic() + moment
         await_that(lambda: time.monotonic() > until, running)
+    if running.process.poll() is not None:
+        raise Missed(f"the run ended with {running.process.returncode} before its moment came")
     return running
 
 

@@ -82,6 +82,11 @@ class Disk:
         return lost
 
 
+def recorder(log: Path) -> tuple[str, ...]:
+    """The words before a command that have its system calls written to ``log``."""
+    return ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e", f"trace={CALLS}", "-o", str(log))
+
+
 def lines(log: Path) -> list[str]:
     """Of finished calls; the two halves of one that another thread interrupted are put together."""
     halves: dict[str, str] = {}
@@ -102,8 +107,7 @@ def lose_power(setting: Setting, moment: float, chance: random.Random) -> Runnin
     if shutil.which("strace") is None:
         raise CannotBeTried("strace is not installed")
     log = setting.folder / "calls"
-    recorded = ("strace", "-f", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e", f"trace={CALLS}", "-o", str(log))
-    running = _at(replace(setting, prefix=recorded), moment)
+    running = _at(replace(setting, prefix=recorder(log)), moment)
     running.end()
     disk = Disk(os.path.realpath(setting.store))
     for line in lines(log):

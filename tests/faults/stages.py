@@ -19,6 +19,9 @@ from tests.faults.disturbed import COMMITTED, Running, Setting
 from tests.same import assert_same_numbers
 
 
+PATIENCE = 60.0
+
+
 class Forked:
     """A process of this program's own; as much of Popen as is needed."""
 
@@ -111,6 +114,9 @@ class Stages(Setting):
 
 
 class OneProcess(Running):
+    def wait(self, seconds: float = PATIENCE) -> int | None:
+        return super().wait(seconds)
+
     def workers(self) -> list[int]:
         """It does the work itself."""
         return [self.pid]
