@@ -7,7 +7,7 @@ STORE ?= store
 STUDY ?= first-look
 FLIPS ?= 300
 
-.PHONY: run test bench bench-flows fuzz corrupt audit docs ui deploy clean
+.PHONY: run test bench bench-flows fuzz corrupt faults soak audit docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -39,6 +39,18 @@ audit: $(VENV)/audit/.ready
 # Hundreds of single flipped bits, each found, repaired and held against what queries answer; prints a table.
 corrupt: $(VENV)/.ready-dev
 	KPE_FLIPS=$(FLIPS) $(BIN)/python -m pytest tests/benchmarks/test_corruption.py -s --durations=0
+
+# A small study under one fault at a time, against the same left in peace; goes on where it was. FAULTS_FOLDER keeps it.
+TRIALS ?= 210
+FAULTS_FOLDER ?= faults
+faults: $(VENV)/.ready-dev
+	$(BIN)/python tests/faults/run.py --stages --folder $(FAULTS_FOLDER)/stages --trials $(TRIALS)
+	$(BIN)/python tests/faults/run.py --folder $(FAULTS_FOLDER)/whole --trials $$(( ($(TRIALS) + 14) / 15 ))
+
+# Small studies back to back: memory, file handles, threads and files of the driver must not grow.
+MINUTES ?= 30
+soak: $(VENV)/.ready-dev
+	$(BIN)/python tests/faults/soak.py --minutes $(MINUTES)
 
 docs: $(VENV)/.ready
 	$(BIN)/kpe docs sql

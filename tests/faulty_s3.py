@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-FAULTS = ("internal error", "slow down", "reset", "answer lost", "late")
-"""500; 503; the connection closed before the request is done; closed after it is done; answered after a while."""
+FAULTS = ("internal error", "slow down", "reset", "answer lost", "late", "cut short")
+"""500; 503; the connection closed before the request is done; closed after it is done; answered after a while; half
+the answer."""
 LATE_SECONDS = 1.0
 HOPS = ("connection", "expect", "transfer-encoding", "content-length")
 _ERROR = "<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>not now</Message></Error>"
@@ -62,9 +63,9 @@ def faulty(endpoint: str, faults: Faults) -> Iterator[str]:
                 if fault == "answer lost":
                     self._drop()
                 else:
-                    self._answer(status, headers, answer)
+                    self._answer(status, headers, answer, cut=fault == "cut short")
 
-        def _answer(self, status: int, headers: list[tuple[str, str]], answer: bytes) -> None:
+        def _answer(self, status: int, headers: list[tuple[str, str]], answer: bytes, cut: bool) -> None:
             told = {name.lower(): value for name, value in headers}
             self.send_response(status)
             for name, value in told.items():
@@ -74,7 +75,10 @@ def faulty(endpoint: str, faults: Faults) -> Iterator[str]:
             self.send_header("Content-Length", told.get("content-length", "0") if self._is_head else str(len(answer)))
             self.end_headers()
             if not self._is_head:
-                self.wfile.write(answer)
+                self.wfile.write(answer[: len(answer) // 2] if cut else answer)
+            if cut:
+                self.wfile.flush()
+                self._drop()
 
         @property
         def _is_head(self) -> bool:

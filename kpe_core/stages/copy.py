@@ -15,8 +15,9 @@ from kpe_core.identity import NUMERICS_VERSION
 from kpe_core.stages.garbage import PAGES
 from kpe_core.stages.references import References
 from kpe_core.stages.verify import damages, material_damages
+from kpe_core.store.durable import PARTIAL
 from kpe_core.store.features import FeatureSet
-from kpe_core.store.store import PARTIAL, Store, StoredObject
+from kpe_core.store.store import Store, StoredObject
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from kpe_core.stages.holding import have_alone
 from kpe_core.stages.references import References
-from kpe_core.store.store import PARTIAL, Store, StoredObject
+from kpe_core.store.durable import PARTIAL
+from kpe_core.store.store import Store, StoredObject
 
 PAGES = "quality/docs/runs"
 """Of the quality gate, by run."""

@@ -53,6 +53,7 @@ class FeatureSet:
             )  # fmt: skip
             sizes = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
             plan = sizes | {"provenance": origin, "laid": laid_out(self.store, self.folder)}
+            self.store.settle()
             self.store.write_json(f"{self.folder}/plan.json", plan)
 
     def exists(self) -> bool:
@@ -81,6 +82,7 @@ class FeatureSet:
         """Store a part's features (rows, dim) and, last, its marker."""
         start, stop = self.rows(part)
         self._array("r+")[start:stop] = features
+        self.store.settle()
         self.store.write_json(self._marker(part), {"rows": [start, stop], "sha256": _sha256(features)})
 
     def values_sha256(self, part: int) -> str:

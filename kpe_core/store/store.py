@@ -21,11 +21,10 @@ import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pyarrow as pa
@@ -34,6 +33,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION, SEALED_SINCE, canonical_digest
+from kpe_core.store.durable import PARTIAL, settle, whole
 from kpe_core.store.sealed import (
     PARQUET,
     Broken,
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 
 NO_CACHE = {"use_listings_cache": False}
 """For fsspec, which would remember what a folder held."""
-PARTIAL = ".partial"
-"""How temporary names end, this module's and Zarr's own."""
 COPY_BYTES = 8 * 2**20
 """Of one object's piece, while it is copied or compared; few of them are in memory at a time."""
 _IN_PARTS = {"chunksize": COPY_BYTES, "max_concurrency": 2}
@@ -213,8 +211,7 @@ class Store:
         if not self.is_local:
             self.fs.pipe_file(target, data)
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with _whole(target) as f:
+        with whole(target) as f:
             f.write(data)
 
     def receive(self, source: "Store", path: str) -> None:
@@ -228,8 +225,7 @@ class Store:
         theirs, ours = source.path(path), self.path(path)
         try:
             if self.is_local:
-                os.makedirs(os.path.dirname(ours), exist_ok=True)
-                with source.fs.open(theirs, "rb", block_size=COPY_BYTES) as piece, _whole(ours) as f:
+                with source.fs.open(theirs, "rb", block_size=COPY_BYTES) as piece, whole(ours) as f:
                     shutil.copyfileobj(piece, f, COPY_BYTES)
             elif source.is_local:
                 self.fs.put_file(theirs, ours, **_IN_PARTS)
@@ -338,6 +334,17 @@ class Store:
             return LocalStore(self.path(path), read_only=read_only)
         return FsspecStore.from_url(f"{self.url}/{path}", storage_options=NO_CACHE, read_only=read_only)
 
+    def settle(self) -> None:
+        """Bring what Zarr wrote to the disk, before anything says that it is there. Object stores keep what they took.
+
+        Raises
+        ------
+        OSError
+            when the disk did not take it.
+        """
+        if self.is_local:
+            settle(self.root)
+
     # -- one at a time -------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -361,22 +368,6 @@ class Store:
                 yield False
                 return
             yield True
-
-
-@contextlib.contextmanager
-def _whole(target: str) -> Iterator[IO[bytes]]:
-    """A file that takes its name once all of it is on the disk; none is left when the block fails."""
-    partial = f"{target}.{uuid.uuid4().hex}{PARTIAL}"
-    try:
-        with open(partial, "wb") as f:
-            yield f
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(partial, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
 
 
 def _modified(info: dict[str, Any]) -> float:

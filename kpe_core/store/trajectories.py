@@ -124,6 +124,7 @@ class Trajectories:
                     "provenance": origin,
                     "laid": laid_out(self.store, self.folder),
                 }
+                self.store.settle()
                 self.store.write_json(f"{self.folder}/plan.json", plan)
         return self.plan()
 
@@ -211,6 +212,7 @@ class Trajectories:
         return dict(self.store.read_json(f"{self.folder}/shards/{shard:05d}.json"))
 
     def commit(self, shard: int, marker: dict[str, Any]) -> None:
+        self.store.settle()
         self.store.write_json(f"{self.folder}/shards/{shard:05d}.json", marker)
 
 
