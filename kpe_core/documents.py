@@ -9,9 +9,9 @@ import yaml
 
 from kpe_core.errors import UserError
 
-LONGEST = 2_000_000
+LONGEST = 100_000
 """Characters of a document."""
-DEEPEST, MOST_PARTS = 50, 200_000
+DEEPEST, MOST_PARTS = 24, 100_000
 """Levels, and values with every alias spelled out."""
 MOST_DIGITS = 300
 """Of a whole number; a float holds no more."""
@@ -20,6 +20,19 @@ MOST_DIGITS = 300
 class Yaml(yaml.SafeLoader):
     """YAML in which 1e-5 is a number, as everywhere else (YAML 1.1 asks for 1.0e-5), dates are text, and no key is given
     twice."""
+
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        self._go_deeper(self.flow_level)
+        super().fetch_flow_collection_start(kind)
+
+    def add_indent(self, column: int) -> bool:
+        self._go_deeper(len(self.indents))
+        return bool(super().add_indent(column))
+
+    def _go_deeper(self, level: int) -> None:
+        """Refused as it is read: what PyYAML does for one value grows with the level."""
+        if level >= DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} levels deep")
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         if isinstance(node, yaml.MappingNode):
@@ -50,8 +63,8 @@ def parse_yaml(text: str) -> Any:
     Raises
     ------
     ValueError
-        for what is no such document, or too large for one: longer than 2 million characters, deeper than 50 levels, more
-        than 200,000 values where aliases are spelled out, numbers of more than 300 digits. A sentence without the place.
+        for what is no such document, or too large for one: longer than 100,000 characters, deeper than 24 levels, more
+        than 100,000 values where aliases are spelled out, numbers of more than 300 digits. A sentence without the place.
     """
     if len(text) > LONGEST:
         raise ValueError(f"more than {LONGEST:,} characters")

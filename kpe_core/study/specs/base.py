@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kpe_core.errors import UserError
 
-Count = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]

@@ -9,7 +9,9 @@ from kpe_core.study.specs.bridge import BridgeSpec, LinearBridge
 
 Rate = Annotated[float, Field(strict=True, gt=0, le=1)]
 Positive = Annotated[float, Field(strict=True, gt=0)]
-Channels = Annotated[int, Field(strict=True, ge=8, multiple_of=8)]
+Channels = Annotated[int, Field(strict=True, ge=8, le=4096, multiple_of=8)]
+Width = Annotated[int, Field(strict=True, ge=1, le=16_384)]
+Layers = Annotated[int, Field(strict=True, ge=1, le=256)]
 
 
 class TrainingSpec(Spec):
@@ -66,8 +68,8 @@ class MLPField(TrainingSpec):
     """A class-conditional residual MLP, for points of any shape."""
 
     kind: Literal["mlp"]
-    width: Count = 512
-    depth: Count = 3
+    width: Width = 512
+    depth: Layers = 3
 
 
 class UNetField(TrainingSpec):
@@ -75,9 +77,9 @@ class UNetField(TrainingSpec):
 
     kind: Literal["unet"]
     channels: Channels = 32
-    multipliers: Annotated[tuple[Count, ...], Field(min_length=1, max_length=6)] = (1, 2)
+    multipliers: Annotated[tuple[Layers, ...], Field(min_length=1, max_length=6)] = (1, 2)
     """Channels of each level, times ``channels``; every level has half the side of the one before, rounded up."""
-    blocks: Count = 1
+    blocks: Layers = 1
     """Residual blocks of a level, each way."""
     patch: Annotated[int, Field(strict=True, ge=1, le=16)] = 2
     """Side of the squares of pixels taken in and put out as one. With 2, a step costs a quarter of what it does with 1."""

@@ -46,7 +46,7 @@ class SamplingSpec(Spec):
     """Of the initial noise. Runs that share it are paired sample by sample."""
     solvers: Annotated[tuple[SolverName, ...], Field(min_length=1)] = ("euler",)
     """``heun`` is the textbook's, ``heun_ke`` [KE]'s own under shaping; ``dopri5`` is adaptive."""
-    nfe: Annotated[tuple[Count, ...], Field(min_length=1)] = (100,)
+    nfe: Annotated[tuple[Annotated[int, Field(strict=True, ge=1, le=100_000)], ...], Field(min_length=1)] = (100,)
     """Velocities per sample: Euler takes one a step, midpoint and Heun two, RK4 four. For ``dopri5``, the intervals of
     the grid it is read off on. What a run really evaluated is recorded with it; guidance doubles it."""
     tolerance: Annotated[float, Field(strict=True, ge=1e-10, le=1e-2)] = 1e-5

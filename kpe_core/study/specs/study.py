@@ -14,6 +14,9 @@ from kpe_core.study.specs.quality import ExpectationSpec
 from kpe_core.study.specs.sampling import SamplingSpec
 from kpe_core.study.specs.tuning import TuneSpec
 
+MOST_RUNS = 10_000
+"""Of a study."""
+
 
 class Experiment(Spec):
     """One data set, one or more fields, one sampling sweep, one set of measurements."""
@@ -27,6 +30,13 @@ class Experiment(Spec):
     """What the author expects to see, in a sentence; shown in the report."""
 
     _lists = field_validator("fields", mode="before")(one_or_many)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs its sweeps make."""
+        fields = sum(len(f.training_steps) if isinstance(f, NetworkField) else 1 for f in self.fields)
+        s = self.sampling
+        return fields * len(s.solvers) * len(s.nfe) * len(s.guidance) * len(s.shapings)
 
     @model_validator(mode="after")
     def _guidance_needs_both_branches(self) -> Self:
@@ -78,6 +88,14 @@ class Study(Spec):
     """What is expected of the runs beyond what always is; no part of their identity."""
     tune: TuneSpec = TuneSpec()
     """What `kpe tune` searches; of no account to the study's own runs."""
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        """Counted before any run is spelled out."""
+        n = sum(e.n_runs for e in self.experiments)
+        if n > MOST_RUNS:
+            raise ValueError(f"the sweeps make {n:,} runs; at most {MOST_RUNS:,} are allowed, so part the study")
+        return self
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:

@@ -1,6 +1,8 @@
 """Arrays of the user's own: .npy, .npz, .zarr."""
 
 import pickle
+import zipfile
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from kpe_core.data.sets import array
 from kpe_core.errors import UserError
 from tests.kpe_core.data.loading import RAW, labelled, loaded
 
@@ -167,3 +170,42 @@ def test_other_mistakes_are_named(tmp_path: Path) -> None:
         loaded("array", tmp_path / "ab.npz")
     with pytest.raises(UserError, match=r"data.labels = 'z' is no array in .*; it holds x, y"):
         loaded("array", write(tmp_path / "xy.npz", X, Y), labels="z")
+
+
+def npy(shape: str) -> bytes:
+    """The head of an .npy file, and nothing of what it promises."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode()
+
+
+@pytest.mark.parametrize(
+    "shape", ["(1000000000000000, 4)", "(40, -1)", "(4611686018427387904, 4)", "(", "(1.5, 2)", "('a', 2)"]
+)
+@pytest.mark.parametrize("suffix", ["npy", "npz"])
+def test_a_head_that_lies(shape: str, suffix: str, tmp_path: Path) -> None:
+    """Found by fuzzing: NumPy fails in many ways, none of which its documentation names."""
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "npy":
+        path.write_bytes(npy(shape) + bytes(64))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", npy(shape) + bytes(64))
+    with pytest.raises(UserError, match=rf"x\.{suffix}: cannot be read as"):
+        loaded("array", path)
+
+
+def test_an_archive_that_grows_beyond_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(array, "MOST_OF_MEMORY", 1e-6)
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((4000, 64), np.float32))
+    with pytest.raises(UserError, match=r"unpacked it takes 0.0 GB, more than .* or save its arrays as .npy or .zarr"):
+        loaded("array", tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("file", ["x/zarr.json", "x/c/*", "y/zarr.json", "y/c/*"])
+def test_a_damaged_zarr_is_named(file: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "x.zarr", X, Y)
+    whole = next(p for p in sorted(path.rglob("*")) if p.is_file() and fnmatch(str(p), f"*/{file}"))
+    whole.write_bytes(b"\xff{" + whole.read_bytes()[:7])
+    with pytest.raises(UserError, match=r"x.zarr: (cannot be opened as Zarr|its values cannot be read)"):
+        loaded("array", path)

@@ -191,3 +191,27 @@ def test_arrays_of_any_protocol_are_read(protocol: int) -> None:
 def test_no_pickle_is_no_traceback(data: bytes) -> None:
     with pytest.raises(pickle.UnpicklingError):
         unpickle(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I3000000000\ntS'O'\ntR.",
+        b"cnumpy\nndarray\n((I3000000000\ntS'O'\ntR.",
+        b"cnumpy\ndtype\n(S'O'\ntR.",
+        b"cnumpy\ndtype\n(S'V4000000000'\ntR.",
+    ],
+)
+def test_a_pickle_cannot_fill_the_memory(data: bytes) -> None:
+    """Found by fuzzing: the functions that arrays need make arrays of any size, of objects too."""
+    with pytest.raises(pickle.UnpicklingError):
+        unpickle(data)
+
+
+def test_class_names_that_are_no_text(tmp_path: Path, publish: Any) -> None:
+    files = written.cifar_files(cifar.CIFAR10)
+    names = pickle.dumps({"label_names": [b"caf\xe9"] * 10}, protocol=2)
+    edition = publish("cifar10", files | {"batches.meta": names})
+    written.write_folder(tmp_path, edition, files | {"batches.meta": names})
+    with pytest.raises(UserError, match=r"label_names should be a list of class names"):
+        loaded("cifar10", tmp_path)
