@@ -9,7 +9,7 @@ from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.stages.damage import Damage
 from kpe_core.stages.holding import have_alone
 from kpe_core.stages.manifest import is_finalised, registered
-from kpe_core.stages.repair import repair
+from kpe_core.stages.repair import Outcome, repair
 from kpe_core.stages.requirements import sampled_rows
 from kpe_core.stages.tabulate import table_path
 from kpe_core.stages.verify import damages, find_run, store_damages
@@ -70,15 +70,20 @@ def repair_store(store_url: str) -> int:
     if not store.list(""):
         raise UserError(f"no store at {store.url}")
     with have_alone(store, "nothing is repaired"):
-        tried: set[str] = set()
-        left = 0
-        # Until the plan of a folder is sound, what else is damaged there cannot be seen.
-        while found := [damage for damage in store_damages(store) if damage.path not in tried]:
-            tried |= {damage.path for damage in found}
-            for outcome in repair(store, found, _check):
-                left += not outcome.repaired
-                print(f"  {outcome.damage}\n    {outcome.said}")
-    print(f"{len(tried) - left} objects repaired" + (f", {left} problems left" if left else "") if tried else "whole")
+        outcomes: dict[str, Outcome] = {}
+        # Until the plan of a folder is sound, what else is damaged there cannot be seen, nor what is made of it repaired.
+        found = store_damages(store)
+        while any(damage.path not in outcomes for damage in found):
+            outcomes |= {outcome.damage.path: outcome for outcome in repair(store, found, _check)}
+            found = store_damages(store)
+    for outcome in outcomes.values():
+        print(f"  {outcome.damage}\n    {outcome.said}")
+    left = sum(not outcome.repaired for outcome in outcomes.values())
+    print(
+        f"{len(outcomes) - left} objects repaired" + (f", {left} problems left" if left else "")
+        if outcomes
+        else "whole"
+    )
     return 1 if left else 0
 
 

@@ -88,7 +88,7 @@ class _Repair:
                 try:
                     make(here)
                     outcomes = [Outcome(damage, True, "made again") for damage in here]
-                except (CannotRepair, UserError, StoreDamaged, OSError, ArithmeticError) as error:
+                except (CannotRepair, UserError, StoreDamaged, OSError, ArithmeticError, ValueError) as error:  # zarr's
                     outcomes = [Outcome(damage, False, f"left as it is: {error}") for damage in here]
                 yield from outcomes
             for damage in list(self.waiting.values()):

@@ -10,6 +10,11 @@
     tunings/<id>/                    generations/, trials.parquet: what `kpe tune` tried
     comparisons/  studies/<name>/    paired differences; what each study last said, its report, how its runs went
 
+Every object carries a checksum, or another object holds it (format 4): JSON, Parquet and pages their own (sealed.py);
+Zarr chunks a CRC-32C that every Zarr reader verifies; what is laid out before sampling, in ``plan.json``; weights, in
+their card; figures, in ``report.json``. Small objects are checked whole whenever they are read, large ones by the piece:
+see catalog.py for what a query checks, and stages/inspect.py for `kpe verify`, which reads everything.
+
 Every object is written under a temporary name and renamed (locally) or put in one request (object stores): it is there
 whole or not at all.
 """
