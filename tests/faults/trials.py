@@ -73,7 +73,11 @@ def trial(name: str, number: int, folder: Path, bench: "Bench") -> dict[str, Any
             if (copied := folder / "copied").exists():
                 copy = bench.kind(folder, str(copied), bench.environment)
                 copy.to_the_end()
-                copy.assert_same_as(bench.reference)
+                try:
+                    copy.assert_same_as(bench.reference)
+                except AssertionError:
+                    told["copy"] = "damaged, and `kpe verify` names it"
+                    assert copy.is_damaged(), "the copy differs, and `kpe verify` finds nothing"
             told["identical"] = told["lost"] == 0 and (name not in SURVIVED or code == 0)
             if not told["identical"]:
                 told["error"] = first.said()[-3000:]
@@ -120,9 +124,8 @@ def table(trials: list[dict[str, Any]], undisturbed: float) -> str:
     for name in FAULTS:
         if mine := [t for t in trials if t["fault"] == name and "skipped" not in t]:
             beyond = sorted(t["seconds"] - undisturbed for t in mine)[len(mine) // 2]
-            rows.append(
-                f"| {name} | {len(mine)} | {sum(t['identical'] for t in mine)} | {sum(t['hung'] for t in mine)} | {beyond:.0f} |"
-            )
+            same, hung = (sum(t[what] for t in mine) for what in ("identical", "hung"))
+            rows.append(f"| {name} | {len(mine)} | {same} | {hung} | {beyond:.0f} |")
     done = [t for t in trials if "skipped" not in t]
     rows.append(f"| all | {len(done)} | {sum(t['identical'] for t in done)} | {sum(t['hung'] for t in done)} | |")
     return "\n".join(rows)
