@@ -1,7 +1,8 @@
 """``make faults``: a small study under one fault at a time, run again, compared bit for bit with one left in peace.
 
 Every trial is one line of ``FOLDER/trials.jsonl``; the same command goes on where it was. Faults take turns, each at a
-moment drawn from a seed that is its fault's name and its number.
+moment drawn from a seed that is its fault's name and its number. Stores name the commit that made them, so commit nothing
+meanwhile, or run it in a clone.
 """
 
 import argparse
