@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from kpe_core.stages.verify import damages
 from kpe_core.store.store import Store
 from tests.same import assert_same_numbers
 
@@ -111,6 +112,11 @@ class Setting:
         assert_same_numbers(a, b)
         findings = "studies/disturbed/findings.json"
         assert a.read(findings) == b.read(findings), "findings differ"
+
+    def is_damaged(self) -> bool:
+        """Whether `kpe verify` says so."""
+        store = Store.open(self.store)
+        return any(True for run_id in store.list("runs") for _ in damages(store, run_id))
 
     def committed(self) -> dict[str, int]:
         """What of a store on disk is said to be whole, with its date in nanoseconds."""

@@ -213,10 +213,10 @@ def jump_clock(setting: Setting, moment: float, chance: random.Random) -> Runnin
 
 
 def copy_meanwhile(setting: Setting, moment: float, chance: random.Random) -> Running:
-    """Its store is copied by ``cp -r`` while it runs; the study is then run again in the copy as well."""
+    """Its store is copied by ``cp -r`` while it runs; the study is then run again in the copy as well, which
+    is the same, or damaged by what was renamed meanwhile: then `kpe verify` must name it."""
     running = _at(setting, moment)
     copied = setting.folder / "copied"
-    # What is renamed meanwhile is missed, as by any program that copies files.
     subprocess.run(["cp", "-r", setting.store, str(copied)], capture_output=True)
     shutil.rmtree(copied / "prefect", ignore_errors=True)
     return running

@@ -1,7 +1,8 @@
 """``make faults``: a small study under one fault at a time, run again, compared bit for bit with one left in peace.
 
 Every trial is one line of ``FOLDER/trials.jsonl``; the same command goes on where it was. Faults take turns, each at a
-moment drawn from a seed that is its fault's name and its number.
+moment drawn from a seed that is its fault's name and its number. Stores name the commit that made them, so commit nothing
+meanwhile, or run it in a clone.
 """
 
 import argparse
@@ -73,7 +74,11 @@ def trial(name: str, number: int, folder: Path, bench: "Bench") -> dict[str, Any
             if (copied := folder / "copied").exists():
                 copy = bench.kind(folder, str(copied), bench.environment)
                 copy.to_the_end()
-                copy.assert_same_as(bench.reference)
+                try:
+                    copy.assert_same_as(bench.reference)
+                except AssertionError:
+                    told["copy"] = "damaged, and `kpe verify` names it"
+                    assert copy.is_damaged(), "the copy differs, and `kpe verify` finds nothing"
             told["identical"] = told["lost"] == 0 and (name not in SURVIVED or code == 0)
             if not told["identical"]:
                 told["error"] = first.said()[-3000:]
