@@ -70,7 +70,7 @@ class _Member(TypedDict):
 class _Trajectories(TypedDict):
     n_samples: Count
     shard_size: Count
-    metadata_sha256: str
+    laid: dict[str, str]
 
 
 @_open
@@ -87,6 +87,7 @@ class _Features(TypedDict):
     n_held_out: Number
     dim: Count
     rows_at_once: Count
+    laid: dict[str, str]
 
 
 @_open
