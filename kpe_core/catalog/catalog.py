@@ -8,6 +8,7 @@ file the footer, when a statement first names its table, and every page that is 
 is read. So a question costs no more reading than its answer.
 """
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -146,8 +147,9 @@ class Catalog:
                 timer.cancel()
 
     def interrupt(self) -> None:
-        """Stop the running statement; callable from any thread."""
-        self._con.interrupt()
+        """Stop the running statement, if one still runs; callable from any thread."""
+        with contextlib.suppress(duckdb.ConnectionException):
+            self._con.interrupt()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -158,7 +158,14 @@ def parse(con: duckdb.DuckDBPyConnection, sql: str) -> Tree:
     return dict(tree)
 
 
+SCAN = "Invalid Input Error: reading the stream registered as"
+"""What DuckDB says before the message of an error met while it reads a store's own arrays."""
+
+
 def first_lines(error: Exception) -> str:
-    """DuckDB's message without its blank lines and the echo of the query."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """DuckDB's message without its blank lines, the echo of the query, and what Python adds to an error of a scan."""
+    message = str(error).partition("Detail: Python exception")[0]
+    if message.startswith(SCAN):
+        message = message.partition("Unknown error: ")[2] or message
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
     return " ".join(line for line in lines if not line.startswith(("LINE ", "^")))
