@@ -9,6 +9,8 @@ from typing import Annotated, Any, NotRequired
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from kpe_core.identity import canonical_json
+
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
 Count = Annotated[int, Field(strict=True, ge=1, lt=2**53)]
 Number = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
@@ -137,4 +139,6 @@ def require_shape(path: str, value: Any) -> None:
                 and value.get("run_id", name := path.split("/")[-2 if "/" in path else 0]) != name
             ):
                 raise ValueError(f"run_id: it is another run's, {value['run_id']}")
+            if path.endswith("/manifest.json"):
+                canonical_json(value)  # as SQL reads it: no NaN, no infinity
             return

@@ -42,6 +42,7 @@ def test_a_whole_manifest_is_read(store: Store) -> None:
         ({"tables": None}, "tables: input should be a valid dictionary"),
         ({"run": {}}, "run.label: field required"),
         ({"run": None}, "run"),
+        ({"provenance": {"torch": [float("inf")]}}, "not JSON compliant"),
     ],
 )
 def test_another_is_damaged(store: Store, change: dict[str, Any], says: str) -> None:
