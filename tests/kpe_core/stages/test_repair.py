@@ -9,6 +9,8 @@ from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.stages.repair import repair
 from kpe_core.stages.verify import store_damages
 from kpe_core.store.store import Store
+from kpe_core.study.specs import Study
+from tests.conftest import run_serially
 from tests.kpe_core.stages.flips import PLACES, copied, flip, is_as_before, paths_by_kind, state
 
 OF_ITS_OWN = ("studies/", "features/*/plan", "features/*/data.zarr/features/zarr", "features/*/data.zarr/zarr")
@@ -125,3 +127,19 @@ def test_a_question_reads_no_tables_but_its_own(copy: Store) -> None:
         assert len(catalog.ask("SELECT kpe FROM samples")) == 480
         with pytest.raises(StoreDamaged, match=r"steps\.parquet"):
             catalog.ask("SELECT power FROM Steps")
+
+
+@pytest.mark.slow
+def test_on_s3(small: Study, bucket: str) -> None:
+    store = Store.create_or_open(bucket)
+    run_serially(small, store, shard_size=20)
+    kinds, before = paths_by_kind(store), {o.path: store.read(o.path) for o in store.objects("")}
+    chosen = [
+        kinds[k][0] for k in ("trajectories/*/data.zarr/x1/c", "runs/*/tables/steps.parquet", "features/*/parts/N.json")
+    ]
+    for path in chosen:
+        flip(store, path, "middle", 2)
+    damages = store_damages(store)
+    assert {d.path for d in damages} == set(chosen)
+    assert all(outcome.repaired for outcome in repair(store, damages))
+    assert {o.path: store.read(o.path) for o in store.objects("")} == before
