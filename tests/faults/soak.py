@@ -1,8 +1,8 @@
 """``make soak``: small studies back to back in one driver; what it holds must not grow.
 
-After each study the driver's memory, file handles, threads and temporary files, and the store's files beyond the
-results, are counted. Each is fitted by a line over the studies, the first two left out (they import). It fails where the lower end of the slope's 95 %
-interval is larger than what matters; few studies say little.
+After each study the driver's memory, file handles, threads and temporary files, and what killed writes left in the
+store, are counted. Each is fitted by a line over the studies, the first two left out (they import). It fails where the
+lower end of the slope's 95 % interval is larger than what matters; few studies say little.
 """
 
 import argparse
