@@ -50,7 +50,7 @@ class _Manifest(TypedDict):
     study: str
     tables: Hashes
     provenance: dict[str, Any]
-    accepted: dict[str, Any] | None
+    accepted: NotRequired[dict[str, Any] | None]
 
 
 @_open

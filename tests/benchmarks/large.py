@@ -68,7 +68,8 @@ def _manifest(told: dict[str, Any], run: str, n: int, tables: list[str]) -> dict
         "shaping": shaping | told.get("shaping", {}),
     }  # fmt: skip
     return {
-        "run": spec, "run_id": run, "trajectories": "none", "study": "large", "tables": dict.fromkeys(tables, ""),
+        "run": spec, "run_id": run, "trajectories": "trajectories/none", "study": "large",
+        "tables": dict.fromkeys(tables, ""),
         "provenance": {"git": None, "device": "cpu"}, "evaluations": n * spec["nfe"], "sampling_seconds": 1.0,
     }  # fmt: skip
 

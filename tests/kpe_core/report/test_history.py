@@ -70,8 +70,9 @@ def test_what_a_store_holds(tiny: Study, tiny_store: Store, tmp_path: Path) -> N
 def test_an_accepted_run_is_not_reopened(tiny: Study, tiny_store: Store, tmp_path: Path) -> None:
     (run, other, _), _ = sampled_runs(tiny_store, tiny)
     store = Store.create_or_open(str(tmp_path))
-    store.write_json(f"runs/{run.run_id}/manifest.json", {"accepted": {"reason": "known"}})
-    store.write_json(f"runs/{other.run_id}/manifest.json", {"accepted": None})
+    for each, accepted in ((run, {"reason": "known"}), (other, None)):
+        path = f"runs/{each.run_id}/manifest.json"
+        store.write_json(path, tiny_store.read_json(path) | {"accepted": accepted})
     for each in (run, other):
         reopen(store, each)
     assert store.exists(f"runs/{run.run_id}/manifest.json")
