@@ -5,7 +5,7 @@ Laid out like trajectories: metadata first, then parts that each own one chunk, 
 
 import hashlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 
 from kpe_core.errors import StoreDamaged
 from kpe_core.store.provenance import provenance
-from kpe_core.store.store import Store
+from kpe_core.store.store import Store, as_json
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
 
 
 class FeatureSet:
@@ -26,19 +29,24 @@ class FeatureSet:
     def create(self, n_train: int, n_held_out: int, dim: int, rows_at_once: int, about: dict[str, Any]) -> None:
         """Write metadata unless it is there; the plan file, written last, says it is whole."""
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
+            left_over = self.store.list(f"{self.folder}/parts")  # as ``Trajectories.create``
             if self.exists():
                 return
-            self.store.remove(self.folder)
+            for name in left_over:
+                self.store.remove(f"{self.folder}/parts/{name}")
             n = n_train + n_held_out
             attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": provenance()}
-            group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=attributes)
-            group.create_array(
-                "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
-                dimension_names=("point", "feature"), attributes={"long_name": "train split, then held out"},
-            )  # fmt: skip
+
+            def lay_out(target: "ZarrStore") -> None:
+                group = zarr.create_group(target, attributes=attributes)
+                group.create_array(
+                    "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
+                    dimension_names=("point", "feature"), attributes={"long_name": "train split, then held out"},
+                )  # fmt: skip
+
+            self.store.write_group(f"{self.folder}/data.zarr", lay_out)
             plan = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
-            self.store.settle()
-            self.store.write_json(f"{self.folder}/plan.json", plan)
+            self.store.write_first(f"{self.folder}/plan.json", as_json(plan))
 
     def exists(self) -> bool:
         return self.store.exists(f"{self.folder}/plan.json")

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -21,8 +21,11 @@ from kpe_core.errors import StoreDamaged
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
 from kpe_core.store.provenance import provenance
-from kpe_core.store.store import Store
+from kpe_core.store.store import Store, as_json
 from kpe_core.study.runs import Cell, Run
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
 
 OBJECT_BYTES = 32 * 2**20
 """Of states buffered before they are written: with the batch, this sets the memory of sampling."""
@@ -102,65 +105,27 @@ class Trajectories:
     def create(self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool, shard_size: int) -> Plan:
         """Write metadata and coordinates unless they are there; the plan file, written last, says they are whole.
 
-        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun.
+        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun. On object stores,
+        where there is no lock, another process may be as far, or have sampled already: what it wrote stays.
         """
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
-            if not self.store.exists(f"{self.folder}/plan.json"):
-                self.store.remove(self.folder)
-                self._create_group(run, shape, labels, exact)
+            # Listed before the plan is looked for: those of a process that samples now have a plan. Without one they
+            # were left by a removal or a copy that was killed, and may count other shards.
+            left_over = self.store.list(f"{self.folder}/shards")
+            if not self.exists():
+                for name in left_over:
+                    self.store.remove(f"{self.folder}/shards/{name}")
+                self.store.write_group(
+                    f"{self.folder}/data.zarr", lambda target: _lay_out(target, run, shape, labels, exact)
+                )
                 plan = {
                     "n_samples": run.n_samples,
                     "shard_size": shard_size_for(run, shard_size),
                     "run": run.model_dump(mode="json"),
                     "metadata_sha256": self._metadata_digest(),
                 }
-                self.store.settle()
-                self.store.write_json(f"{self.folder}/plan.json", plan)
+                self.store.write_first(f"{self.folder}/plan.json", as_json(plan))
         return self.plan()
-
-    def _create_group(self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool) -> None:
-        times = time_grid(run.grid, run.steps)
-        eta = gain(run.shaping, times)
-        states = kept_states(run)
-        n, b = run.n_samples, min(run.batch, run.n_samples)
-        group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=_attributes(run))
-        space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
-
-        def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
-            array = group.create_array(
-                name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), attributes=_about(about, units)
-            )
-            array[:] = values
-
-        def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
-            group.create_array(
-                name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
-                dimension_names=dims, compressors=_COMPRESSOR, fill_value=np.nan, attributes=_about(about, units),
-            )  # fmt: skip
-
-        coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
-        coordinate("label", "sample", labels, "class asked for; -1 where unconditional")
-        coordinate("step", "step", np.arange(run.steps), "solver step")
-        coordinate("t_step", "step", times[:-1], "time at the step's start; 0 noise, 1 data", "time")
-        coordinate("dt", "step", np.diff(times), "the step's duration", "time")
-        coordinate("eta", "step", eta[:-1], "shaping gain η(t)")
-        for name, (about, units) in (PER_STEP | (PER_EXACT_STEP if exact else {})).items():
-            variable(name, ("sample", "step"), (n, run.steps), about, units)
-        for name, (about, units) in PER_SAMPLE.items():
-            variable(name, ("sample",), (n,), about, units)
-        variable("x1", ("sample", *space), (n, *shape), "endpoint x(1), prepared coordinates", "coordinate")
-        if len(states):
-            coordinate("t", "state", times[states], "time of the state; 0 noise, 1 data", "time")
-            coordinate("grid_index", "state", states, "index of the state in the solver's time grid")
-            block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
-            group.create_array(
-                "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
-                dimension_names=("sample", "state", *space), compressors=_COMPRESSOR, fill_value=np.nan,
-                attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
-            )  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
-            zarr.consolidate_metadata(group.store)
 
     def _metadata_digest(self) -> str:
         return hashlib.sha256(self.store.read(f"{self.folder}/data.zarr/zarr.json")).hexdigest()
@@ -226,6 +191,52 @@ def regions(array: zarr.Array, rows: tuple[int, int], batch: int) -> Iterator[tu
             block = array.shards[1]
             for state in range(0, array.shape[1], block):
                 yield here, slice(state, min(array.shape[1], state + block))
+
+
+def _lay_out(target: "ZarrStore", run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool) -> None:
+    """Metadata and coordinates of a run's trajectories."""
+    times = time_grid(run.grid, run.steps)
+    eta = gain(run.shaping, times)
+    states = kept_states(run)
+    n, b = run.n_samples, min(run.batch, run.n_samples)
+    group = zarr.create_group(target, attributes=_attributes(run))
+    space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
+
+    def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), attributes=_about(about, units)
+        )
+        array[:] = values
+
+    def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
+        group.create_array(
+            name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
+            dimension_names=dims, compressors=_COMPRESSOR, fill_value=np.nan, attributes=_about(about, units),
+        )  # fmt: skip
+
+    coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
+    coordinate("label", "sample", labels, "class asked for; -1 where unconditional")
+    coordinate("step", "step", np.arange(run.steps), "solver step")
+    coordinate("t_step", "step", times[:-1], "time at the step's start; 0 noise, 1 data", "time")
+    coordinate("dt", "step", np.diff(times), "the step's duration", "time")
+    coordinate("eta", "step", eta[:-1], "shaping gain η(t)")
+    for name, (about, units) in (PER_STEP | (PER_EXACT_STEP if exact else {})).items():
+        variable(name, ("sample", "step"), (n, run.steps), about, units)
+    for name, (about, units) in PER_SAMPLE.items():
+        variable(name, ("sample",), (n,), about, units)
+    variable("x1", ("sample", *space), (n, *shape), "endpoint x(1), prepared coordinates", "coordinate")
+    if len(states):
+        coordinate("t", "state", times[states], "time of the state; 0 noise, 1 data", "time")
+        coordinate("grid_index", "state", states, "index of the state in the solver's time grid")
+        block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
+        group.create_array(
+            "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
+            dimension_names=("sample", "state", *space), compressors=_COMPRESSOR, fill_value=np.nan,
+            attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
+        )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
+        zarr.consolidate_metadata(group.store)
 
 
 _COMPRESSOR = BloscCodec(cname="lz4", shuffle="bitshuffle")
