@@ -5,7 +5,7 @@ Laid out like trajectories: metadata first, then parts that each own one chunk, 
 
 import hashlib
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from kpe_core.errors import StoreDamaged
-from kpe_core.store.laid import laid_out, require_laid
-from kpe_core.store.provenance import provenance
+from kpe_core.store.laid import lay_out, require_laid
 from kpe_core.store.store import Store
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
 
 
 class FeatureSet:
@@ -39,22 +41,23 @@ class FeatureSet:
         ``origin`` is the provenance to write, where it is not this process's.
         """
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
+            left_over = self.store.list(f"{self.folder}/parts")  # as ``Trajectories.create``
             if self.exists():
                 return
-            self.store.remove(self.folder)
+            for name in left_over:
+                self.store.remove(f"{self.folder}/parts/{name}")
             n = n_train + n_held_out
-            origin = origin or provenance()
-            attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": origin}
-            group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=attributes)
-            group.create_array(
-                "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
-                dimension_names=("point", "feature"), compressors=(ZstdCodec(), Crc32cCodec()),
-                attributes={"long_name": "train split, then held out"},
-            )  # fmt: skip
-            sizes = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
-            plan = sizes | {"provenance": origin, "laid": laid_out(self.store, self.folder)}
-            self.store.settle()
-            self.store.write_json(f"{self.folder}/plan.json", plan)
+
+            def group(target: "ZarrStore", origin: dict[str, Any]) -> None:
+                attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": origin}
+                zarr.create_group(target, attributes=attributes).create_array(
+                    "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
+                    dimension_names=("point", "feature"), compressors=(ZstdCodec(), Crc32cCodec()),
+                    attributes={"long_name": "train split, then held out"},
+                )  # fmt: skip
+
+            plan = {"n_train": n_train, "n_held_out": n_held_out, "dim": dim, "rows_at_once": rows_at_once}
+            lay_out(self.store, self.folder, group, plan, origin)
 
     def exists(self) -> bool:
         return self.store.exists(f"{self.folder}/plan.json")

@@ -20,13 +20,14 @@ whole or not at all.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -219,6 +220,18 @@ class Store:
         with whole(target) as f:
             f.write(data)
 
+    def write_first(self, path: str, data: bytes) -> None:
+        """The same, unless it is there already: of several writers on an object store, the first one's stays.
+
+        On disk they hold a lock (``lock``).
+        """
+        if self.is_local:
+            if not self.exists(path):
+                self.write(path, data)
+            return
+        with contextlib.suppress(FileExistsError):
+            self.fs.pipe_file(self.path(path), data, mode="create")
+
     def receive(self, source: "Store", path: str) -> None:
         """Copy one object from another store to the same path here, whole or not at all, a piece at a time.
 
@@ -338,6 +351,21 @@ class Store:
         if self.is_local:
             return LocalStore(self.path(path), read_only=read_only)
         return FsspecStore.from_url(f"{self.url}/{path}", storage_options=NO_CACHE, read_only=read_only)
+
+    def write_group(self, path: str, group: Callable[["ZarrStore"], None]) -> dict[str, str]:
+        """Write the Zarr group that ``group`` lays out, object by object, over whatever is there and with nothing removed:
+        a second writer of the same group takes nothing from the first.
+
+        Returns the SHA-256 of every object, by its path in the group.
+        """
+        from zarr.core.buffer import Buffer
+        from zarr.storage import MemoryStore
+
+        objects: dict[str, Buffer] = {}
+        group(MemoryStore(objects))
+        for name, data in sorted(objects.items(), reverse=True):  # the group's own zarr.json after its arrays
+            self.write(f"{path}/{name}", data.to_bytes())
+        return {name: hashlib.sha256(data.to_bytes()).hexdigest() for name, data in objects.items()}
 
     def settle(self) -> None:
         """Bring what Zarr wrote to the disk, before anything says that it is there. Object stores keep what they took.

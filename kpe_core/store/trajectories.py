@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -18,10 +18,12 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
-from kpe_core.store.laid import laid_out, require_laid
-from kpe_core.store.provenance import provenance
+from kpe_core.store.laid import lay_out, require_laid
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Cell, Run
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store as ZarrStore
 
 OBJECT_BYTES = 32 * 2**20
 """Of states buffered before they are written: with the batch, this sets the memory of sampling."""
@@ -109,75 +111,30 @@ class Trajectories:
     ) -> Plan:
         """Write metadata and coordinates unless they are there; the plan file, written last, says they are whole.
 
-        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun. ``origin`` is the
-        provenance to write, where it is not this process's.
+        An existing plan wins over ``shard_size``: half-finished trajectories go on as they were begun. On object stores,
+        where there is no lock, another process may be as far, or have sampled already: what it wrote stays. ``origin``
+        is the provenance to write, where it is not this process's.
         """
         with self.store.lock(self.folder.replace("/", "-"), wait=True):
-            if not self.store.exists(f"{self.folder}/plan.json"):
-                self.store.remove(self.folder)
-                origin = origin or provenance()
-                self._create_group(run, shape, labels, exact, origin)
+            # Listed before the plan is looked for: those of a process that samples now have a plan. Without one they
+            # were left by a removal or a copy that was killed, and may count other shards.
+            left_over = self.store.list(f"{self.folder}/shards")
+            if not self.exists():
+                for name in left_over:
+                    self.store.remove(f"{self.folder}/shards/{name}")
                 plan = {
                     "n_samples": run.n_samples,
                     "shard_size": shard_size_for(run, shard_size),
                     "spec": run.sampling_identity(),
-                    "provenance": origin,
-                    "laid": laid_out(self.store, self.folder),
                 }
-                self.store.settle()
-                self.store.write_json(f"{self.folder}/plan.json", plan)
+                lay_out(
+                    self.store,
+                    self.folder,
+                    lambda target, origin: _group(target, run, shape, labels, exact, origin),
+                    plan,
+                    origin,
+                )
         return self.plan()
-
-    def _create_group(
-        self, run: Run, shape: tuple[int, ...], labels: NDArray[np.int64], exact: bool, origin: dict[str, Any]
-    ) -> None:
-        times = time_grid(run.grid, run.steps)
-        eta = gain(run.shaping, times)
-        states = kept_states(run)
-        n, b = run.n_samples, min(run.batch, run.n_samples)
-        group = zarr.create_group(self.store.zarr(f"{self.folder}/data.zarr"), attributes=_attributes(run, origin))
-        space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
-
-        def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
-            array = group.create_array(
-                name,
-                shape=values.shape,
-                dtype=values.dtype,
-                dimension_names=(dim,),
-                compressors=_COMPRESSORS,
-                attributes=_about(about, units),
-            )
-            array[:] = values
-
-        def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
-            group.create_array(
-                name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
-                dimension_names=dims, compressors=_COMPRESSORS, fill_value=np.nan, attributes=_about(about, units),
-            )  # fmt: skip
-
-        coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
-        coordinate("label", "sample", labels, "class asked for; -1 where unconditional")
-        coordinate("step", "step", np.arange(run.steps), "solver step")
-        coordinate("t_step", "step", times[:-1], "time at the step's start; 0 noise, 1 data", "time")
-        coordinate("dt", "step", np.diff(times), "the step's duration", "time")
-        coordinate("eta", "step", eta[:-1], "shaping gain η(t)")
-        for name, (about, units) in (PER_STEP | (PER_EXACT_STEP if exact else {})).items():
-            variable(name, ("sample", "step"), (n, run.steps), about, units)
-        for name, (about, units) in PER_SAMPLE.items():
-            variable(name, ("sample",), (n,), about, units)
-        variable("x1", ("sample", *space), (n, *shape), "endpoint x(1), prepared coordinates", "coordinate")
-        if len(states):
-            coordinate("t", "state", times[states], "time of the state; 0 noise, 1 data", "time")
-            coordinate("grid_index", "state", states, "index of the state in the solver's time grid")
-            block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
-            group.create_array(
-                "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
-                dimension_names=("sample", "state", *space), compressors=_COMPRESSORS, fill_value=np.nan,
-                attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
-            )  # fmt: skip
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
-            zarr.consolidate_metadata(group.store)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -232,6 +189,60 @@ def regions(array: zarr.Array, rows: tuple[int, int], batch: int) -> Iterator[tu
             block = array.shards[1]
             for state in range(0, array.shape[1], block):
                 yield here, slice(state, min(array.shape[1], state + block))
+
+
+def _group(
+    target: "ZarrStore",
+    run: Run,
+    shape: tuple[int, ...],
+    labels: NDArray[np.int64],
+    exact: bool,
+    origin: dict[str, Any],
+) -> None:
+    """Metadata and coordinates of a run's trajectories."""
+    times = time_grid(run.grid, run.steps)
+    eta = gain(run.shaping, times)
+    states = kept_states(run)
+    n, b = run.n_samples, min(run.batch, run.n_samples)
+    group = zarr.create_group(target, attributes=_attributes(run, origin))
+    space = ("channel", "row", "column")[-len(shape) :] if len(shape) > 1 else ("coordinate",)
+
+    def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
+        array = group.create_array(
+            name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), compressors=_COMPRESSORS,
+            attributes=_about(about, units),
+        )  # fmt: skip
+        array[:] = values
+
+    def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
+        group.create_array(
+            name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
+            dimension_names=dims, compressors=_COMPRESSORS, fill_value=np.nan, attributes=_about(about, units),
+        )  # fmt: skip
+
+    coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
+    coordinate("label", "sample", labels, "class asked for; -1 where unconditional")
+    coordinate("step", "step", np.arange(run.steps), "solver step")
+    coordinate("t_step", "step", times[:-1], "time at the step's start; 0 noise, 1 data", "time")
+    coordinate("dt", "step", np.diff(times), "the step's duration", "time")
+    coordinate("eta", "step", eta[:-1], "shaping gain η(t)")
+    for name, (about, units) in (PER_STEP | (PER_EXACT_STEP if exact else {})).items():
+        variable(name, ("sample", "step"), (n, run.steps), about, units)
+    for name, (about, units) in PER_SAMPLE.items():
+        variable(name, ("sample",), (n,), about, units)
+    variable("x1", ("sample", *space), (n, *shape), "endpoint x(1), prepared coordinates", "coordinate")
+    if len(states):
+        coordinate("t", "state", times[states], "time of the state; 0 noise, 1 data", "time")
+        coordinate("grid_index", "state", states, "index of the state in the solver's time grid")
+        block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
+        group.create_array(
+            "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
+            dimension_names=("sample", "state", *space), compressors=_COMPRESSORS, fill_value=np.nan,
+            attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
+        )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
+        zarr.consolidate_metadata(group.store)
 
 
 _COMPRESSORS = (BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec())
