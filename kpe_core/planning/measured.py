@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from kpe_core.errors import StoreDamaged
+from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.identity import digest
+from kpe_core.stages.manifest import registered
 from kpe_core.stages.measure import measuring_seconds
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Cell
@@ -60,10 +61,16 @@ class Measured:
         self._courses: dict[str, _Shards] = defaultdict(_Shards)
         self._fields: dict[str, _Shards] = defaultdict(_Shards)
         self._measures: dict[str, _Shards] = defaultdict(_Shards)
-        for name in store.list("trajectories"):
-            self._read_shards(name)
-        for name in store.list("runs"):
-            self._read_measures(name)
+        seen: set[str] = set()
+        for run_id in store.list("runs"):
+            try:
+                run = registered(store, run_id)
+            except (StoreDamaged, UserError):
+                continue
+            self._read_measures(run_id, run.model_dump(mode="json"))
+            if run.trajectories_id not in seen:
+                seen.add(run.trajectories_id)
+                self._read_shards(run.trajectories_id, run.model_dump(mode="json"))
 
     def sampling(self, cell: Cell) -> Rate | None:
         """Seconds a sample: of runs that differ in number and noise alone, else by evaluations of the same field."""
@@ -80,16 +87,15 @@ class Measured:
         found = self._measures.get(key := _key(cell.model_dump(mode="json"), _MEASURED))
         return None if found is None else found.rate(found.seconds / found.samples, key)
 
-    def _read_shards(self, name: str) -> None:
+    def _read_shards(self, name: str, run: dict[str, Any]) -> None:
         folder = f"trajectories/{name}"
         try:
-            run = self.store.read_json(f"{folder}/plan.json")["run"]
             markers = [
                 self.store.read_json(f"{folder}/shards/{shard}")
                 for shard in self.store.list(f"{folder}/shards")[:MOST_SHARDS]
                 if shard.endswith(".json")
             ]
-        except (StoreDamaged, KeyError):
+        except StoreDamaged:
             return
         for marker in markers:
             if (marker.get("device", "cpu") == "cpu") == self.on_gpu or not marker.get("seconds"):
@@ -104,11 +110,7 @@ class Measured:
                 into.runs.add(name)
                 into.times.append(marker["seconds"] / rows)
 
-    def _read_measures(self, run_id: str) -> None:
-        try:
-            run = self.store.read_json(f"runs/{run_id}/run.json")
-        except StoreDamaged:
-            return
+    def _read_measures(self, run_id: str, run: dict[str, Any]) -> None:
         for shard in self.store.list(f"runs/{run_id}/measures")[:MOST_SHARDS]:
             told = measuring_seconds(self.store, run_id, shard)
             if told is not None:

@@ -17,7 +17,7 @@ def flip(path: Path) -> None:
 
 
 def test_damage_is_told_and_repaired(tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(shutil.copytree(tiny_store.root, tmp_path / "copy"))
+    store = Store(str(shutil.copytree(tiny_store.root, tmp_path / "copy")))
     run_id = store.list("runs")[0]
     folder = store.read_json(f"runs/{run_id}/manifest.json")["trajectories"]
     # Until the plan is sound, nobody can tell what else is damaged beside it.
@@ -38,7 +38,7 @@ def test_damage_is_told_and_repaired(tiny_store: Store, tmp_path: Path, capsys: 
 
 
 def test_the_word_on_the_store_itself(tiny_store: Store, tmp_path: Path) -> None:
-    store = Store(shutil.copytree(tiny_store.root, tmp_path / "copy"))
+    store = Store(str(shutil.copytree(tiny_store.root, tmp_path / "copy")))
     before = store.read("store.json")
     store.write("store.json", before.replace(b": 4", b": 5"))
     with pytest.raises(StoreDamaged, match=r"store\.json is not what was written there; `kpe verify --repair`"):
