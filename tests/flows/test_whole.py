@@ -1,6 +1,5 @@
 """The pipeline with real processes: run, rerun, kill, other shards and workers. Slow, and the point of it all."""
 
-import json
 import os
 import signal
 import subprocess
@@ -85,7 +84,8 @@ def test_killed_half_way_then_run_again(
     finish(kpe(*command, api=prefect_api))
     assert {p: p.stat().st_mtime_ns for p in kept} == kept, "a committed shard was sampled again"
     if moment == "training":
-        cards = [json.loads(path.read_text()) for path in tmp_path.glob("weights/*/card.json")]
+        store = Store.open(str(tmp_path))
+        cards = [store.read_json(f"weights/{recipe}/card.json") for recipe in store.list("weights")]
         assert any(card.get("resumed_at", 0) > 0 for card in cards), "training did not resume from its checkpoint"
     assert_same_numbers(reference, Store.open(str(tmp_path)))
 
