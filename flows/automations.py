@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect.client.orchestration import PrefectClient
 from prefect.events.actions import RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 
+from kpe_core.documents import read_yaml
 from kpe_core.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "deployments" / "automations"
@@ -51,7 +51,7 @@ async def make_automations(client: PrefectClient, block: str | None, folder: Pat
 def _read(path: Path, deployment_id: Any, block_id: Any) -> AutomationCore:
     """An automation file, its notice as actions."""
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = read_yaml(path)
         notice = said.pop("notice")
         actions: list[Any] = [
             RunDeployment(source="selected", deployment_id=deployment_id, parameters=dict(notice), job_variables=None)
@@ -59,7 +59,7 @@ def _read(path: Path, deployment_id: Any, block_id: Any) -> AutomationCore:
         if block_id is not None:
             actions.append(SendNotification(block_document_id=block_id, subject=notice["subject"], body=notice["text"]))
         return AutomationCore.model_validate({**said, "actions": [a.model_dump(mode="json") for a in actions]})
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
+    except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: not an automation: {' '.join(str(error).split())}") from None
 
 

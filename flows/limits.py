@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from kpe_core.documents import read_yaml
 from kpe_core.errors import UserError
 from tasks.rooms import ROOM_OF
 
@@ -26,8 +26,8 @@ def load_limits(path: Path = FILE) -> dict[str, int]:
         for a file that names another kind, or no number of tasks.
     """
     try:
-        limits = _LIMITS.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, ValidationError) as error:
+        limits = _LIMITS.validate_python(read_yaml(path) or {})
+    except ValidationError as error:
         raise UserError(f"{path}: not limits by kind of task: {' '.join(str(error).split())}") from None
     if unknown := sorted(set(limits) - set(ROOM_OF)):
         raise UserError(f"{path}: not limits by kind of task: no kind {unknown[0]!r}; there are {', '.join(ROOM_OF)}")

@@ -82,7 +82,7 @@ def shared_server(folder: Path) -> Iterator[str]:
             yield url
         finally:
             fcntl.flock(users, fcntl.LOCK_UN)
-            _see_it_stop(folder, users)
+            _wait_until_stopped(folder, users)
 
 
 def _start(folder: Path) -> str:
@@ -185,7 +185,7 @@ def _free_ports() -> Iterator[int]:
             yield free
 
 
-def _see_it_stop(folder: Path, users: IO[str]) -> None:
+def _wait_until_stopped(folder: Path, users: IO[str]) -> None:
     """Return at once when others use it, or else when its keeper has stopped it."""
     deadline = time.monotonic() + STOP_SECONDS
     while (folder / RECORD).exists() and time.monotonic() < deadline:

@@ -1,7 +1,6 @@
 """When one run goes wrong, the others are finished, and the message says what happened."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from kpe_core.store.store import Store
 from kpe_core.store.trajectories import Trajectories
 from kpe_core.study.runs import Run
 from kpe_core.study.specs import Study
-
-
-@pytest.fixture
-def api(prefect_api: str) -> Iterator[None]:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: prefect_api}):
-        yield
 
 
 def outcome(study: Study, folder: Path) -> tuple[Store, BaseException | None, list[str], list[str]]:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -37,14 +36,6 @@ def short_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("short") / "short.yaml"
     path.write_text(SHORT)
     return path
-
-
-@pytest.fixture
-def api(prefect_api: str) -> Iterator[None]:
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    with temporary_settings({PREFECT_API_URL: prefect_api}):
-        yield
 
 
 def by_flow(study: Study, store: Store) -> Tuned:
