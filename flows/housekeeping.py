@@ -1,4 +1,4 @@
-"""``kpe cp``, ``rm``, ``gc``: commands that change what a store holds, never a number in it."""
+"""``kpe cp``, ``rm``, ``gc``, ``upgrade``: commands that change what a store holds, never a number in it."""
 
 from typing import Annotated
 
@@ -67,3 +67,17 @@ def collect(
     from flows.commands.keep import collect_in
 
     collect_in(store, delete, older_than)
+
+
+@app.command("upgrade")
+def upgrade(
+    store: StoreUrl = "store",
+    to: Annotated[str | None, typer.Option("--to", help="a new folder or s3:// prefix")] = None,
+) -> None:
+    """Make a store of this version's format of one that an earlier version wrote, with the same numbers and ids.
+
+    The old store is only read; the new one is none before all of it was verified. Killed, the same command goes on.
+    """
+    from flows.commands.keep import upgrade_to
+
+    upgrade_to(store, to)

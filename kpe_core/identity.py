@@ -10,6 +10,9 @@ NUMERICS_VERSION = 2
 FORMAT_VERSION = 4
 """Raised whenever the layout of a store changes. 4: every object carries a checksum."""
 
+FORMAT_SINCE = "0.2.0"
+"""The first version of this project that reads it, which a store tells to those that do not."""
+
 SEALED_SINCE = 4
 """The first format whose ``store.json`` carries its own checksum."""
 

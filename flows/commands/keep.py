@@ -1,11 +1,11 @@
-"""``kpe cp``, ``rm``, ``gc``: keeping a store to what is wanted, and wanted things in more than one store."""
+"""``kpe cp``, ``rm``, ``gc``, ``upgrade``: keeping a store to what is wanted, and wanted things in more than one store."""
 
 import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich import box
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -17,6 +17,7 @@ from kpe_core.stages.copy import copy_runs, faults, require_whole, to_send
 from kpe_core.stages.garbage import PAGES, Garbage, collect, garbage
 from kpe_core.stages.holding import have_alone, running_studies, share
 from kpe_core.stages.remove import chosen, remove_runs
+from kpe_core.stages.upgrade import require_upgradable, to_carry, upgrade
 from kpe_core.stages.verify import find_run
 from kpe_core.store.store import Store
 from tasks.quality.docs import FOLDER, publish_index
@@ -115,6 +116,30 @@ def collect_in(store_url: str, delete: bool, older_than: str) -> None:
         print("everything is referred to")
     if running := running_studies(store):
         print(f"study {', '.join(running)} is being run, and may yet refer to some of it")
+
+
+def upgrade_to(from_url: str, to_url: str | None) -> None:
+    """Make a new store of an old one, and say what was done.
+
+    Raises
+    ------
+    UserError
+        when nothing is named to write to, the old store is none that can be upgraded, or is in use.
+    """
+    if to_url is None:
+        raise UserError("say where the new store is to be: --to NEW, a folder or an s3:// prefix")
+    source, target = Store(from_url), Store(to_url)
+    require_upgradable(source, target)
+    # Where nothing can be written, nobody changes anything either.
+    writable = not source.is_local or os.access(source.root, os.W_OK)
+    with have_alone(source, "nothing is upgraded") if writable else nullcontext():
+        total = sum(each.size for each in to_carry(source))
+        with _progress(total) as tell:
+            done = upgrade(source, target, tell)
+    for note in done.notes:
+        print(note)
+    print(f"{target.url}: {done.objects:,} objects and the arrays of {done.arrays} folders, verified: whole")
+    print(f"{source.url} is as it was; remove it when you no longer need it")
 
 
 def _show(found: list[Garbage]) -> None:

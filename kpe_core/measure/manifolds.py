@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kpe_core.measure.bootstrap import Interval, Z
 from kpe_core.measure.frechet import Features
+from kpe_core.points.neighbours import nearest
 
 BLOCK_BYTES = 64 * 2**20
 NEIGHBOURS = 3
@@ -58,8 +59,8 @@ def manifolds(
         needed = f"more than {max(k, k_density)} and {k} are needed"
         raise ValueError(f"balls of {len(real)} real and {len(generated)} generated rows: {needed}")
     x, y = (torch.from_numpy(np.asarray(features, dtype=np.float64)) for features in (real, generated))
-    near, far = _kth_distances(x, (k, k_density))
-    (own,) = _kth_distances(y, (k,))
+    near, far = _kth_distances(real, (k, k_density))
+    (own,) = _kth_distances(generated, (k,))
     in_real, density = np.empty(len(y), dtype=np.bool_), np.empty(len(y))
     in_generated = torch.zeros(len(x), dtype=torch.bool)
     holds, whom = torch.zeros(len(x), dtype=torch.int64), torch.zeros(len(x), dtype=torch.int64)
@@ -75,12 +76,15 @@ def manifolds(
     return Manifolds(in_real, in_generated.numpy(), density, (holds > 0).numpy(), sole_cover)
 
 
-def _kth_distances(points: Tensor, ks: tuple[int, ...]) -> list[Tensor]:
-    """Distance of each point to its k-th nearest other one, for each k."""
-    found = torch.empty((len(ks), len(points)), dtype=torch.float64)
-    for rows in _blocks(len(points), len(points)):
-        nearest = _distances(points[rows], points).topk(max(ks) + 1, dim=1, largest=False).values
-        found[:, rows] = nearest[:, list(ks)].T  # the nearest is the point itself
+def _kth_distances(features: Features, ks: tuple[int, ...]) -> list[Tensor]:
+    """Distance of each row to its k-th nearest other one, for each k."""
+    given, n, most = torch.tensor(features), len(features), max(ks)
+    near = nearest(given, given, most, exclude=torch.arange(n)).index
+    points = given.double()
+    found = torch.empty((len(ks), n), dtype=torch.float64)
+    for rows in _blocks(n, most * points.shape[1]):
+        distance = _distances(points[rows, None], points[near[rows]]).squeeze(1).sort(dim=1).values
+        found[:, rows] = distance[:, [k - 1 for k in ks]].T
     return list(found)
 
 

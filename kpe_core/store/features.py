@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store as ZarrStore
 
 
+COMPRESSORS = (ZstdCodec(), Crc32cCodec())
+
+
 class FeatureSet:
     """The features of a data set's train split, then of its held-out split: ``features`` (point, feature) float32."""
 
@@ -52,7 +55,7 @@ class FeatureSet:
                 attributes = {"title": "Features of real data", **about, "n_train": n_train, "provenance": origin}
                 zarr.create_group(target, attributes=attributes).create_array(
                     "features", shape=(n, dim), chunks=(min(n, rows_at_once), dim), dtype="float32", fill_value=np.nan,
-                    dimension_names=("point", "feature"), compressors=(ZstdCodec(), Crc32cCodec()),
+                    dimension_names=("point", "feature"), compressors=COMPRESSORS,
                     attributes={"long_name": "train split, then held out"},
                 )  # fmt: skip
 

@@ -30,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import fsspec
@@ -38,7 +39,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from kpe_core.errors import StoreDamaged, UserError
-from kpe_core.identity import FORMAT_VERSION, NUMERICS_VERSION, SEALED_SINCE, canonical_digest
+from kpe_core.identity import FORMAT_SINCE, FORMAT_VERSION, NUMERICS_VERSION, SEALED_SINCE, canonical_digest
 from kpe_core.store.durable import PARTIAL, settle, whole
 from kpe_core.store.sealed import (
     PARQUET,
@@ -101,21 +102,23 @@ class Store:
         store = cls(url)
         if not store.exists("store.json"):
             raise UserError(f"no store at {store.url}; `kpe run STUDY --store {url}` makes one")
-        found = store.about()["format"]
+        told = store.about()
+        found = told["format"]
         if found > FORMAT_VERSION:
+            needs = f"kpe-pipeline {told['needs']} or later does" if "needs" in told else "a later version does"
             raise UserError(
-                f"{store.url} has store format {found}, and this version reads format {FORMAT_VERSION}: a later version "
-                "wrote it. Use that one (`git pull` and `make run` bring a checkout up to date)"
+                f"{store.url} has store format {found}, which this version, {version('kpe-pipeline')}, does not read; "
+                f"{needs} (`git pull` and `make run` bring a checkout up to date)"
             )
         if found < FORMAT_VERSION:
             raise UserError(
-                f"{store.url} has store format {found}, and this version reads format {FORMAT_VERSION}. Its numbers are "
-                f"computed again by `kpe run STUDY` into another folder (--store); the version that wrote it still reads it"
+                f"{store.url} has store format {found}, and this version reads format {FORMAT_VERSION}: "
+                f"`kpe upgrade --store {store.url} --to NEW` makes a new store of it, with the same numbers"
             )
         return store
 
-    def about(self) -> dict[str, int]:
-        """``format`` and ``numerics``, of a store of any format.
+    def about(self) -> dict[str, Any]:
+        """``format`` and ``numerics``, of a store of any format; since format 4 also the version it ``needs``.
 
         Raises
         ------
@@ -123,10 +126,10 @@ class Store:
             when ``store.json`` does not tell.
         """
         try:
-            told = json.loads(self.read("store.json"))
-            found = {name: told[name] for name in ("format", "numerics")}
-            whole = type(found["format"]) is int and (
-                found["format"] < SEALED_SINCE or told.get("sha256") == canonical_digest(found)
+            found = dict(json.loads(self.read("store.json")))
+            sha256 = found.pop("sha256", None)
+            whole = all(type(found[name]) is int for name in ("format", "numerics")) and (
+                found["format"] < SEALED_SINCE or sha256 == canonical_digest(found)
             )
         except (ValueError, KeyError, TypeError):
             whole = False
@@ -138,7 +141,7 @@ class Store:
 
     def write_about(self, numerics: int = NUMERICS_VERSION) -> None:
         """Say of which format and numerics version the store is: in the open, since other versions read it, too."""
-        told = {"format": FORMAT_VERSION, "numerics": numerics}
+        told = {"format": FORMAT_VERSION, "numerics": numerics, "needs": FORMAT_SINCE}
         self.write("store.json", json.dumps(told | {"sha256": canonical_digest(told)}, indent=1).encode())
 
     @classmethod

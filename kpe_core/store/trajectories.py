@@ -209,7 +209,7 @@ def _group(
 
     def coordinate(name: str, dim: str, values: NDArray, about: str, units: str = "") -> None:
         array = group.create_array(
-            name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), compressors=_COMPRESSORS,
+            name, shape=values.shape, dtype=values.dtype, dimension_names=(dim,), compressors=COMPRESSORS,
             attributes=_about(about, units),
         )  # fmt: skip
         array[:] = values
@@ -217,7 +217,7 @@ def _group(
     def variable(name: str, dims: tuple[str, ...], size: tuple[int, ...], about: str, units: str = "") -> None:
         group.create_array(
             name, shape=size, chunks=(b, *size[1:]), dtype="float32" if name == "x1" else "float64",
-            dimension_names=dims, compressors=_COMPRESSORS, fill_value=np.nan, attributes=_about(about, units),
+            dimension_names=dims, compressors=COMPRESSORS, fill_value=np.nan, attributes=_about(about, units),
         )  # fmt: skip
 
     coordinate("sample", "sample", np.arange(n), "sample index; its initial noise depends on (seed, index) alone")
@@ -237,15 +237,20 @@ def _group(
         block, chunk = _state_blocks(b, len(states), int(np.prod(shape)))
         group.create_array(
             "x", shape=(n, len(states), *shape), dtype="float32", shards=(b, block, *shape), chunks=(*chunk, *shape),
-            dimension_names=("sample", "state", *space), compressors=_COMPRESSORS, fill_value=np.nan,
+            dimension_names=("sample", "state", *space), compressors=COMPRESSORS, fill_value=np.nan,
             attributes=_about("trajectory x(t), prepared coordinates", "coordinate"),
         )  # fmt: skip
+    consolidate(group)
+
+
+def consolidate(group: zarr.Group) -> None:
+    """Put all arrays' metadata into the group's own, so that opening it is one request."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # consolidated metadata is not yet in the v3 specification
         zarr.consolidate_metadata(group.store)
 
 
-_COMPRESSORS = (BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec())
+COMPRESSORS = (BloscCodec(cname="lz4", shuffle="bitshuffle"), Crc32cCodec())
 """With a checksum of every chunk, which whoever reads it verifies. A sharded object's index has its own."""
 
 
