@@ -188,15 +188,20 @@ def scores_frame(run: Run, scores: pd.DataFrame, samples: pa.Table) -> pd.DataFr
 
 
 def shards_frame(run: Run, trajectories: Trajectories) -> pd.DataFrame:
-    """One row a batch, by its first sample: in how many committed shards its samples are, at the least and at the most.
+    """One row a batch, by its first sample: in how many committed shards its samples are, at the least and at the most,
+    and what was odd about the field there.
 
     By batch, not by shard: what is checked must not depend on how the run was cut.
     """
     cover = np.zeros(run.n_samples, dtype=np.int64)
+    odd = np.full(run.n_samples, "", dtype=object)
     for shard in trajectories.committed():
-        start, stop = trajectories.marker(shard)["rows"]
-        cover[start:stop] += 1
+        marker = trajectories.marker(shard)
+        rows = slice(*marker["rows"])
+        cover[rows] += 1
+        odd[rows] = "; ".join(marker.get("flags", ()))
     starts = np.arange(0, run.n_samples, run.batch)
     return pd.DataFrame({
         "batch": starts, "least": np.minimum.reduceat(cover, starts), "most": np.maximum.reduceat(cover, starts),
+        "odd": odd[starts],
     })  # fmt: skip

@@ -197,18 +197,27 @@ def _immutable(store: str, change: str) -> int:
 
 
 def jump_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
-    """The wall clock jumps by up to two days, ahead or back, for all processes of the run."""
+    """The wall clock jumps ahead by up to two days, for all processes of the run."""
+    return _move_clock(setting, moment, chance.randrange(3600, 172800))
+
+
+def set_back_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
+    """The wall clock is set back by up to two days. Dask, whose waits are until a time of day, then waits as long."""
+    return _move_clock(setting, moment, -chance.randrange(3600, 172800))
+
+
+def _move_clock(setting: Setting, moment: float, seconds: int) -> Running:
     library = glob.glob(FAKETIME)
     if not library:
         raise CannotBeTried("libfaketime is not installed")
     told = setting.folder / "clock"
     told.write_text("+0")
     faked = {
-        "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(told), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(told), "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
     }  # fmt: skip
     running = _at(replace(setting, environment=setting.environment | faked), moment)
-    told.write_text(f"{chance.choice('+-')}{chance.randrange(3600, 172800)}")
+    told.write_text(f"{seconds:+d}")
     return running
 
 
