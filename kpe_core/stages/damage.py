@@ -1,6 +1,6 @@
 """What is wrong with one object of a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -75,3 +75,8 @@ def _damage(store: Store, path: str, read: Callable[[], object]) -> Damage | Non
     except (StoreDamaged, Broken, ValueError):
         return other(path)
     return None
+
+
+def present(found: Iterable[Damage | None]) -> Iterator[Damage]:
+    """Those that are damages."""
+    return (damage for damage in found if damage is not None)

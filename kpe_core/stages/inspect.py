@@ -9,21 +9,27 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-import zarr
-
 from kpe_core.data.datasets import load
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.stages.compare import comparison_path, pairs
-from kpe_core.stages.damage import Damage, Kind, bytes_damage, json_damage, missing, other, parquet_damage, stray
+from kpe_core.stages.damage import (
+    Damage,
+    Kind,
+    bytes_damage,
+    json_damage,
+    missing,
+    other,
+    parquet_damage,
+    present,
+    stray,
+)
 from kpe_core.stages.features import features_id, kept_spaces
 from kpe_core.stages.garbage import NOT_OURS, PAGES
 from kpe_core.stages.manifest import registered
 from kpe_core.stages.resolve import network_box
-from kpe_core.store.features import FeatureSet
 from kpe_core.store.sealed import opened_bytes, require_html
 from kpe_core.store.store import PARTIAL, Store
-from kpe_core.store.trajectories import Trajectories, is_sampled, regions
+from kpe_core.store.trajectories import Trajectories
 from kpe_core.store.weights import WeightsBox
 from kpe_core.study.runs import Run, space_recipe
 from kpe_core.study.specs import NetworkField, TrainedSpace
@@ -83,11 +89,11 @@ class Inspector:
                     spec = other(f"{folder}/run.json", "of another run than its folder says")
             except UserError as error:
                 spec = other(f"{folder}/run.json", str(error))
-        yield from _known([spec])
+        yield from present([spec])
         manifest = self._word(folder)
         if manifest is None and not self.is_finished(run_id) and f"{folder}/quarantine.json" not in self.paths:
             yield Damage(f"{folder}/manifest.json", Kind.UNFINISHED, "not finalised")
-        yield from _known(json_damage(self.store, p) for p in self._words(folder))
+        yield from present(json_damage(self.store, p) for p in self._words(folder))
         tables = set(manifest["tables"] if manifest is not None else ())
         tables |= {p.removesuffix(".parquet") for p in self.names(f"{folder}/tables") if p.endswith(".parquet")}
         for name in sorted(tables):
@@ -96,14 +102,14 @@ class Inspector:
             wanted = manifest["tables"].get(name) if manifest is not None else None
             if found is None and wanted and hashlib.sha256(self.store.read(path)).hexdigest() != wanted:
                 found = other(path, "other bytes than the manifest names")
-            yield from _known([found])
+            yield from present([found])
         measures = {
             f"{folder}/measures/{name}" for name in self.names(f"{folder}/measures") if name.endswith(".parquet")
         }
         if run_id in self.runs and self.is_finished(run_id):
             measures |= {f"{folder}/measures/{s:05d}.parquet" for s in range(self._n_shards(self.runs[run_id]))}
         for path in sorted(measures):
-            yield from _known([parquet_damage(self.store, path)])
+            yield from present([parquet_damage(self.store, path)])
         ours = {f"{folder}/{name}.json" for name in ("run", "manifest", "quarantine")} | measures
         ours |= {f"{folder}/tables/{name}.parquet" for name in tables}
         yield from (stray(path) for path in sorted(self.below(folder) - ours))
@@ -123,89 +129,17 @@ class Inspector:
         except (StoreDamaged, KeyError):
             return 0
 
-    # -- trajectories --------------------------------------------------------------------------------------------
-
-    def trajectories(self, name: str) -> Iterator[Damage]:
-        """Metadata, markers, and every chunk; of a chunk the samples it holds."""
-        there = Trajectories(self.store, name)
-        folder, data = there.folder, f"{there.folder}/data.zarr"
-        plan = json_damage(self.store, f"{folder}/plan.json")
-        if plan is not None:
-            yield plan
-            markers = sorted(self.below(f"{folder}/shards"))
-            yield from _known(json_damage(self.store, path) for path in markers)
-            return
-        laid = self.store.read_json(f"{folder}/plan.json")["laid"]
-        wrong = [d for d in (self._laid(data, k, sha256) for k, sha256 in sorted(laid.items())) if d is not None]
-        yield from wrong
-        plan_read, ours = there.plan(), {f"{folder}/plan.json", *(f"{data}/{k}" for k in laid)}
-        if not any(d.path == f"{data}/zarr.json" for d in wrong):
-            group, batch = there.group(), self._batch(there)
-            for shard in range(plan_read.n_shards):
-                ours.add(f"{folder}/shards/{shard:05d}.json")
-                for path, found in self._shard(there, group, shard, batch):
-                    ours.add(path)
-                    yield from _known([found])
-            yield from (stray(path) for path in sorted(self.below(folder) - ours))
-            return
-        yield from _known(json_damage(self.store, path) for path in sorted(self.below(f"{folder}/shards")))
-
-    def _laid(self, data: str, key: str, sha256: str) -> Damage | None:
-        path = f"{data}/{key}"
-        if path not in self.paths:
-            return missing(path)
-        return None if hashlib.sha256(self.store.read(path)).hexdigest() == sha256 else other(path)
-
-    def _batch(self, there: Trajectories) -> int:
-        return int(self.store.read_json(f"{there.folder}/plan.json")["spec"]["batch"])
-
-    def _shard(
-        self, there: Trajectories, group: zarr.Group, shard: int, batch: int
-    ) -> Iterator[tuple[str, Damage | None]]:
-        """(path, damage) of the marker and of each object of a shard."""
-        marker_path = f"{there.folder}/shards/{shard:05d}.json"
-        committed = marker_path in self.paths
-        damaged = json_damage(self.store, marker_path) if committed else None
-        rows = there.plan().rows(shard)
-        if not committed:
-            needing = [i for i, run in self.runs.items() if run.trajectories_id == there.folder.split("/")[1]]
-            kind = Kind.MISSING if any(self.is_finished(i) for i in needing) else Kind.UNFINISHED
-            damaged = Damage(marker_path, kind, f"shard {shard}: not sampled yet", rows)
-        yield marker_path, damaged
-        said = there.marker(shard)["sha256"] if damaged is None else {}
-        for name, array in group.arrays():
-            if not is_sampled(name, array):
-                continue
-            found: dict[str, Damage | None] = {}
-            values = hashlib.sha256()
-            for region in regions(array, rows, batch):
-                path, here = f"{there.folder}/data.zarr/{object_key(array, region)}", (region[0].start, region[0].stop)
-                found[path] = None
-                try:
-                    values.update(np.ascontiguousarray(array[region]).tobytes())
-                except Exception:
-                    found[path] = other(path, samples=here)
-                    continue
-                if path not in self.paths and committed:
-                    found[path] = missing(path, here)
-            if said and values.hexdigest() == said.get(name):
-                found = dict.fromkeys(found)  # what holds nothing but fill values has no object
-            elif said and not any(found.values()):
-                why = f"other values than shard {shard} was committed with"
-                found = {path: other(path, why, rows) for path in found}
-            yield from found.items()
-
-    # -- weights and features ------------------------------------------------------------------------------------
+    # -- weights, and what features are needed -----------------------------------------------------------------------
 
     def weights(self, recipe: str) -> Iterator[Damage]:
         folder = f"weights/{recipe}"
         card, data, state = (f"{folder}/{name}" for name in ("card.json", "weights.safetensors", "checkpoint.pt"))
         if state in self.paths:
-            yield from _known([bytes_damage(self.store, state, opened_bytes)])
+            yield from present([bytes_damage(self.store, state, opened_bytes)])
         yield from (stray(path) for path in sorted(self.below(folder) - {card, data, state}))
         found = json_damage(self.store, card)
         if card in self.paths or recipe in self.recipes:
-            yield from _known([found])
+            yield from present([found])
         wanted = self.weights_sha256(recipe) if found is not None else WeightsBox(self.store, recipe).card()["sha256"]  # type: ignore[index]
         if wanted is None:
             return
@@ -246,42 +180,6 @@ class Inspector:
             for space in kept_spaces(run)
         }
 
-    def features(self, name: str) -> Iterator[Damage]:
-        there = FeatureSet(self.store, name)
-        folder, data = there.folder, f"{there.folder}/data.zarr"
-        if (plan := json_damage(self.store, f"{folder}/plan.json")) is not None:
-            yield plan
-            yield from _known(json_damage(self.store, path) for path in sorted(self.below(f"{folder}/parts")))
-            return
-        laid = there.plan()["laid"]
-        wrong = [d for d in (self._laid(data, key, sha256) for key, sha256 in sorted(laid.items())) if d is not None]
-        yield from wrong
-        ours = {f"{folder}/plan.json", *(f"{data}/{key}" for key in laid)}
-        absent = set(there.missing())
-        for part in range(there.n_parts()):
-            marker, chunk = f"{folder}/parts/{part:05d}.json", f"{data}/features/c/{part}/0"
-            ours |= {marker, chunk}
-            points = f"points {there.rows(part)[0]}–{there.rows(part)[1] - 1}"
-            said = json_damage(self.store, marker)
-            if part in absent:
-                yield Damage(marker, Kind.UNFINISHED, f"part {part}: not computed yet ({points})")
-            else:
-                yield from _known([said])
-            if wrong:
-                continue
-            if chunk not in self.paths:
-                if part not in absent:
-                    yield missing(chunk)
-                continue
-            try:
-                values = there.values_sha256(part)
-                whole = part in absent or said is not None or values == there.marker(part)["sha256"]
-            except StoreDamaged:
-                whole = False
-            if not whole:
-                yield other(chunk, f"other values than were written there ({points})")
-        yield from (stray(path) for path in sorted(self.below(folder) - ours))
-
     # -- what belongs to no single run ---------------------------------------------------------------------------
 
     def comparisons(self) -> Iterator[Damage]:
@@ -295,7 +193,7 @@ class Inspector:
             expected |= {comparison_path(run, base) for run, base in pairs(known)}
         for path in sorted(expected):
             if path.endswith(".parquet"):
-                yield from _known([parquet_damage(self.store, path)])
+                yield from present([parquet_damage(self.store, path)])
             else:
                 yield stray(path)
 
@@ -352,26 +250,13 @@ class Inspector:
     def _sealed(self, path: str) -> Iterator[Damage]:
         """By the ending of its name."""
         if path.endswith(".json"):
-            yield from _known([json_damage(self.store, path)])
+            yield from present([json_damage(self.store, path)])
         elif path.endswith(".parquet"):
-            yield from _known([parquet_damage(self.store, path)])
+            yield from present([parquet_damage(self.store, path)])
         elif path.endswith(".html"):
-            yield from _known([bytes_damage(self.store, path, require_html)])
+            yield from present([bytes_damage(self.store, path, require_html)])
         else:
             yield stray(path)
-
-
-def object_key(array: zarr.Array, region: tuple[slice, ...]) -> str:
-    """The Zarr object that holds ``region``, which lies in one."""
-    outer = array.shards or array.chunks
-    starts = [piece.start // size for piece, size in zip(region, outer, strict=False)]
-    return "/".join([array.path, "c", *map(str, starts), *["0"] * (array.ndim - len(starts))])
-
-
-def object_keys(group: zarr.Group, rows: tuple[int, int], batch: int) -> list[str]:
-    """Every object that sampling writes of the samples ``rows``, as far as it is not all fill values."""
-    arrays = [array for name, array in group.arrays() if is_sampled(name, array)]
-    return [object_key(array, region) for array in arrays for region in regions(array, rows, batch)]
 
 
 def at_hand(run: Run) -> Any:
@@ -381,7 +266,3 @@ def at_hand(run: Run) -> Any:
     except (UserError, OSError):
         return None
     return prepared if prepared.fingerprint == run.fingerprint else None
-
-
-def _known(found: Any) -> Iterator[Damage]:
-    return (damage for damage in found if damage is not None)

@@ -1,14 +1,13 @@
 """Making damaged objects again, each by the stage that made it first, and nothing else.
 
-The stages run in a *scratch* store, a temporary folder in which every sound object of the store is there by a link. What
-they make there replaces a damaged object only where it is what the store says was there: the hash in a marker, a card or
+The stages run in a *scratch* store (scratch.py), in which every sound object of the store is there by a link. What they
+make there replaces a damaged object only where it is what the store says was there: the hash in a marker, a card or
 a manifest, or the neighbours made in the same breath. So a machine that computes other last bits changes nothing.
 """
 
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from kpe_core.identity import NUMERICS_VERSION
 from kpe_core.stages.compare import compare
 from kpe_core.stages.damage import Damage, Kind
 from kpe_core.stages.features import compute_features, create_features
-from kpe_core.stages.inspect import Inspector, at_hand, object_keys
+from kpe_core.stages.inspect import Inspector, at_hand
+from kpe_core.stages.inspect_arrays import object_keys
 from kpe_core.stages.manifest import finalise
 from kpe_core.stages.measure import measure_shard
 from kpe_core.stages.remedies import remedy
 from kpe_core.stages.sample import create_trajectories, sample_shard
+from kpe_core.stages.scratch import Scratch
 from kpe_core.stages.tabulate import table_path, tabulate
 from kpe_core.stages.train import network_weights, space_weights
 from kpe_core.store.features import FeatureSet
@@ -79,7 +80,8 @@ class _Repair:
             self.store.write_about(_numerics(self.store))
             yield Outcome(about, True, "written anew")
         with tempfile.TemporaryDirectory(prefix="kpe-repair-") as folder:
-            self.scratch = _mirror(self.store, folder, leave_out=set(self.found))
+            self.bench = Scratch(self.store, folder, leave_out=set(self.found))
+            self.scratch = self.bench.copy
             self.seen = Inspector(self.store)
             for wanted, make in self._steps():
                 if not any(path in self.waiting for path in wanted):
@@ -150,7 +152,7 @@ class _Repair:
         run = self._run(run_id)
         for damage in here:
             measure_shard(self.scratch, run, int(damage.path.rsplit("/", 1)[1].removesuffix(".parquet")))
-            self._take(damage.path)
+            self.bench.take(damage.path)
 
     def _tables(self, run_id: str, here: list[Damage]) -> None:
         run = self._run(run_id)
@@ -164,7 +166,7 @@ class _Repair:
             if name in wanted and _sha256(self.scratch, damage.path) != wanted[name]:
                 raise CannotRepair("what this machine makes of it is not what the manifest names")
         for damage in here:
-            self._take(damage.path)
+            self.bench.take(damage.path)
 
     def _checks(self, run_id: str, here: list[Damage]) -> None:
         run, path = self._run(run_id), f"runs/{run_id}/tables/checks.parquet"
@@ -178,7 +180,7 @@ class _Repair:
                     "checked today it is another table than the manifest names: the study expects something of its own, or "
                     "earlier runs came in between; `kpe rm` the run and `kpe run` its study"
                 )
-        self._take(path)
+        self.bench.take(path)
 
     def _manifest(self, run_id: str, here: list[Damage]) -> None:
         run = self._run(run_id)
@@ -189,7 +191,7 @@ class _Repair:
             if failed.num_rows:
                 raise CannotRepair("the run was visible because somebody accepted it, and who and why is lost")
         finalise(self.scratch, run, self._study(run_id))
-        self._take(f"runs/{run_id}/manifest.json")
+        self.bench.take(f"runs/{run_id}/manifest.json")
 
     def _study(self, run_id: str) -> str:
         for study in self.store.list("studies"):
@@ -201,7 +203,7 @@ class _Repair:
     def _comparison(self, path: str, here: list[Damage]) -> None:
         run_id, base_id = path.rsplit("/", 1)[1].removesuffix(".parquet").split("-")
         compare(self.scratch, self._run(run_id), self._run(base_id))
-        self._take(path)
+        self.bench.take(path)
 
     # -- what runs are made of -----------------------------------------------------------------------------------
 
@@ -222,16 +224,16 @@ class _Repair:
                 "training on this machine comes to other weights; use the one that its card or manifest names"
             )
         for damage in here:
-            self._take(damage.path)
+            self.bench.take(damage.path)
 
     def _features_layout(self, name: str, here: list[Damage]) -> None:
         run, space = self._space(name)
         folder = f"features/{name}"
         origin = self._origin(folder)
         self.scratch.remove(f"{folder}/plan.json")
-        kept = self._set_aside(folder, ("parts", "data.zarr/features/c"))
+        kept = self.bench.set_aside(folder, ("parts", "data.zarr/features/c"))
         create_features(self.scratch, run, space, origin)
-        self._put_back(kept)
+        self.bench.put_back(kept)
         self._take_layout(folder, here)
 
     def _features(self, name: str, here: list[Damage]) -> None:
@@ -247,7 +249,7 @@ class _Repair:
                 _require(made.marker(part)["sha256"] == there.values_sha256(part))
             for path in (chunk, marker):
                 if path in self.found:
-                    self._take(path)
+                    self.bench.take(path)
 
     def _space(self, name: str) -> tuple[Run, Any]:
         if name not in self.seen.feature_sets:
@@ -260,10 +262,10 @@ class _Repair:
         folder = f"trajectories/{name}"
         origin, size = self._origin(folder), self._shard_size(folder)
         self.scratch.remove(f"{folder}/plan.json")
-        kept = self._set_aside(folder, ("shards", "data.zarr"))
+        kept = self.bench.set_aside(folder, ("shards", "data.zarr"))
         create_trajectories(self.scratch, run, size, origin)
         laid = laid_out(self.scratch, folder)
-        self._put_back({p: at for p, at in kept.items() if p.removeprefix(f"{folder}/data.zarr/") not in laid})
+        self.bench.put_back({p: at for p, at in kept.items() if p.removeprefix(f"{folder}/data.zarr/") not in laid})
         self._take_layout(folder, here)
 
     def _take_layout(self, folder: str, here: list[Damage]) -> None:
@@ -276,13 +278,13 @@ class _Repair:
         for key, sha256 in laid.items():
             path = f"{folder}/data.zarr/{key}"
             if path in damaged:
-                self._take(path)
+                self.bench.take(path)
             elif not self.store.exists(path) or _sha256(self.store, path) != sha256:
                 if plan not in damaged:
                     raise CannotRepair(f"{path} differs from what is laid out now")
-                self._take(path)  # which nobody could tell without the plan
+                self.bench.take(path)  # which nobody could tell without the plan
         if plan in damaged:
-            self._take(plan)
+            self.bench.take(plan)
 
     def _shards(self, name: str, here: list[Damage]) -> None:
         run = self._sampled(name)
@@ -309,7 +311,7 @@ class _Repair:
                 ]
                 _require(all(self.store.read(p) == self.scratch.read(p) for p in sound))
             for path in sorted(ours, key=lambda p: p == marker):
-                self._take(path)
+                self.bench.take(path)
 
     def _sampled(self, name: str) -> Run:
         for run in self.seen.runs.values():
@@ -345,39 +347,6 @@ class _Repair:
             return Outcome(damage, False, "left as it is")
         self.store.remove(damage.path)
         return Outcome(damage, said.complete, said.sentence)
-
-    def _take(self, path: str) -> None:
-        """Put what the scratch store holds in place of the damaged object."""
-        self.store.receive(self.scratch, path)
-
-    def _set_aside(self, folder: str, parts: tuple[str, ...]) -> dict[str, str]:
-        """Links of the scratch store, by path, taken out of the way: laying out begins with an empty folder."""
-        found = [o.path for part in parts for o in self.scratch.objects(f"{folder}/{part}")]
-        return {path: os.path.realpath(self.scratch.path(path)) for path in found}
-
-    def _put_back(self, kept: dict[str, str]) -> None:
-        for path, target in kept.items():
-            _link(target, self.scratch.path(path))
-
-
-def _mirror(store: Store, folder: str, leave_out: set[str]) -> Store:
-    """A store at ``folder`` of links to all sound objects; of copies, where the store is not a local one."""
-    found = Store(folder)
-    for each in store.objects(""):
-        if each.path in leave_out or each.path.startswith("locks/"):
-            continue
-        if store.is_local:
-            _link(store.path(each.path), found.path(each.path))
-        else:
-            found.receive(store, each.path)
-    return found
-
-
-def _link(target: str, name: str) -> None:
-    os.makedirs(os.path.dirname(name), exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name)
-    os.symlink(target, name)
 
 
 def _numerics(store: Store) -> int:

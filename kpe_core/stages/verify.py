@@ -1,10 +1,12 @@
 """Whether what lies in a store is what was written there."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from kpe_core.errors import StoreDamaged, UserError
 from kpe_core.stages.damage import Damage, missing, other
 from kpe_core.stages.inspect import Inspector
+from kpe_core.stages.inspect_arrays import feature_damages, trajectory_damages
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
 
@@ -34,8 +36,8 @@ def store_damages(store: Store) -> list[Damage]:
     found = _about_damage(store)
     for folder, look in (
         ("weights", seen.weights),
-        ("features", seen.features),
-        ("trajectories", seen.trajectories),
+        ("features", partial(feature_damages, seen)),
+        ("trajectories", partial(trajectory_damages, seen)),
         ("runs", seen.run),
         ("studies", seen.study),
     ):
@@ -65,10 +67,10 @@ def _material(seen: Inspector, run_id: str) -> Iterator[Damage]:
     if not seen.below(folder):
         yield missing(folder).of((run_id,))
     else:
-        yield from (d.of((run_id,)) for d in seen.trajectories(run.trajectories_id))
+        yield from (d.of((run_id,)) for d in trajectory_damages(seen, run.trajectories_id))
     for name, _ in sorted(seen.feature_sets.items()):
         if run_id in _touched(seen, f"features/{name}/") and seen.below(f"features/{name}"):
-            yield from (d.of((run_id,)) for d in seen.features(name))
+            yield from (d.of((run_id,)) for d in feature_damages(seen, name))
     for recipe in sorted(seen.recipes):
         if run_id in _touched(seen, f"weights/{recipe}/"):
             yield from (d.of((run_id,)) for d in seen.weights(recipe))
