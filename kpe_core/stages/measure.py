@@ -10,6 +10,7 @@ import torch
 
 from kpe_core.data import planar
 from kpe_core.data.datasets import load
+from kpe_core.errors import StoreDamaged
 from kpe_core.features.registry import reads_data_classes
 from kpe_core.features.semantics import semantics
 from kpe_core.measure.density import Fitted, estimator_name, fit
@@ -47,6 +48,11 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
     """Measure one committed shard; one Parquet file with one row a sample. Does nothing when it is there.
 
     Batch by batch of the run, of which every shard holds whole ones: a matrix product's last bits depend on its rows.
+
+    Raises
+    ------
+    StoreDamaged
+        when the shard's marker is there, but its endpoints are not, as in a copy taken while the study was being run.
     """
     trajectories = Trajectories(store, run.trajectories_id)
     start, stop = trajectories.plan().rows(shard)
@@ -54,6 +60,11 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
         started = time.perf_counter()
         group = trajectories.group()
         x = np.asarray(group["x1"][start:stop]).reshape(stop - start, -1)  # type: ignore[index]
+        if not np.isfinite(x).all():  # of which sampling commits none
+            raise StoreDamaged(
+                f"{store.path(trajectories.folder)}: the endpoints of samples {start}–{stop - 1} are not those that were "
+                "committed; `kpe verify` says what else is damaged, `kpe verify --repair` makes it again"
+            )
         label = np.asarray(group["label"][start:stop]) if run.conditional else None  # type: ignore[index]
         batches = [slice(i, i + run.batch) for i in range(0, stop - start, run.batch)]
         with one_thread():

@@ -74,8 +74,8 @@ def trial(name: str, number: int, folder: Path, bench: "Bench") -> dict[str, Any
             setting.assert_same_as(bench.reference)
             if (copied := folder / "copied").exists():
                 copy = bench.kind(folder, str(copied), bench.environment)
-                copy.to_the_end()
                 try:
+                    copy.to_the_end()
                     copy.assert_same_as(bench.reference)
                 except AssertionError:
                     told["copy"] = "damaged, and `kpe verify` names it"

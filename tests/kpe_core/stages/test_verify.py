@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kpe_core.errors import UserError
+from kpe_core.errors import StoreDamaged, UserError
+from kpe_core.stages.measure import measure_shard
 from kpe_core.stages.verify import damages, find_run
 from kpe_core.store.store import Store
 from kpe_core.study.runs import Run
@@ -66,3 +67,13 @@ def test_runs_are_found_by_their_beginning(tiny_store: Store, tiny_runs: list[Ru
         find_run(tiny_store, "zz")
     with pytest.raises(UserError, match="ambiguous"):
         find_run(tiny_store, "")
+
+
+def test_nothing_is_measured_of_samples_that_are_not_there(copy: Store, tiny_runs: list[Run]) -> None:
+    """A marker without its data: what another program copies while a study is run may look so."""
+    run = tiny_runs[0]
+    shutil.rmtree(copy.path("trajectories", run.trajectories_id, "data.zarr", "x1", "c"))
+    copy.remove(f"runs/{run.run_id}/measures")
+    with pytest.raises(StoreDamaged, match=r"samples 60–119 are not those that were committed; `kpe verify`"):
+        measure_shard(copy, run, 1)
+    assert not copy.exists(f"runs/{run.run_id}/measures")
