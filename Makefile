@@ -21,7 +21,7 @@ test: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-bench
 	$(BIN)/python -m pytest tests/benchmarks/test_accuracy.py tests/benchmarks/test_speed.py tests/benchmarks/test_trajectories.py tests/benchmarks/test_sql.py -s --durations=0
 
-bench-flows: $(VENV)/.ready-bench   # half an hour, on a machine that does nothing else
+bench-flows: $(VENV)/.ready-bench   # an hour, on a machine that does nothing else
 	$(BIN)/python -m pytest tests/benchmarks/test_orchestration.py tests/benchmarks/test_plan.py tests/benchmarks/test_first_look_on_s3.py -s
 
 # Hostile inputs, SECONDS for each target; `make fuzz SEED=7` tries others. The table comes last.
