@@ -113,7 +113,7 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             return LocalCluster(
                 n_workers=profile.workers or os.cpu_count() or 1, threads_per_worker=1, processes=True,
                 host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR", memory_limit="auto",
-                preload="flows.exits",
+                preload="flows.worker",
             )  # fmt: skip
         case CudaProfile():
             from dask_cuda import LocalCUDACluster
@@ -155,7 +155,7 @@ def measuring_workers(scheduler: str, n: int) -> Iterator[None]:
         [
             sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(n), "--nthreads", "1",
             "--resources", f"{MEASURING}=1", "--host", "127.0.0.1", "--no-dashboard", "--death-timeout", "60",
-            "--preload", "flows.exits",
+            "--preload", "flows.worker",
         ],
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error"},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

@@ -9,6 +9,7 @@ from prefect import Task
 from prefect_dask import DaskTaskRunner
 from prefect_dask.task_runners import PrefectDaskFuture
 
+from flows.dask_client import DaskClient
 from flows.limits import tag
 from tasks.rooms import ROOM_OF
 
@@ -34,6 +35,14 @@ class PlacingTaskRunner(DaskTaskRunner):
         self.offered = frozenset(offered)
         self.timeout = timeout
         self.limited = frozenset(limited)
+
+    @property
+    def client(self) -> DaskClient:
+        found = self._client
+        if not isinstance(found, DaskClient):
+            assert self.address is not None
+            found = self._client = self._exit_stack.enter_context(DaskClient(self.address))
+        return found
 
     def duplicate(self) -> "PlacingTaskRunner":
         assert self.address is not None

@@ -11,9 +11,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
+from flows import database
 from flows.keeper import LOG, RECORD, USERS
 from flows.keeper import __file__ as keeper_file
 from kpe_core.errors import UserError
@@ -27,6 +29,7 @@ STOP_SECONDS = 15.0
 BUSY_SECONDS = 30.0
 
 STARTING = "starting.lock"
+DATABASE = "prefect.db"
 
 QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -42,16 +45,25 @@ def home(store: Store) -> Path:
     return Path(store.root, "prefect") if store.is_local else Path.home() / ".kpe" / "prefect"
 
 
-@contextlib.contextmanager
-def prefect_server(store: Store) -> Iterator[str]:
-    """The API's URL, exported to this process and to the workers it starts. Set before Prefect is imported."""
+def prefect_server(store: Store) -> AbstractContextManager[str]:
+    """The API's URL, exported to this process and to those it starts then. Before Prefect is imported.
+
+    Raises
+    ------
+    UserError
+        at once when the configured server does not answer; when entered, if none can be started.
+    """
     os.environ.update({k: v for k, v in QUIET.items() if k not in os.environ})
     if url := os.environ.get("PREFECT_API_URL"):
         require_answer(url)
-        yield url
-        return
+        return contextlib.nullcontext(url)
     os.environ["PREFECT_HOME"] = str(home(store))
-    with shared_server(home(store)) as url:
+    return _exported(home(store))
+
+
+@contextlib.contextmanager
+def _exported(folder: Path) -> Iterator[str]:
+    with shared_server(folder) as url:
         os.environ["PREFECT_API_URL"] = url
         try:
             yield url
@@ -86,6 +98,7 @@ def shared_server(folder: Path) -> Iterator[str]:
 
 
 def _start(folder: Path) -> str:
+    begun = database.begin(folder / DATABASE)
     for port in _free_ports():
         url = f"http://{HOST}:{port}/api"
         keeper = subprocess.Popen(
@@ -96,6 +109,8 @@ def _start(folder: Path) -> str:
         deadline = time.monotonic() + START_SECONDS
         while keeper.poll() is None and time.monotonic() < deadline:
             if _serves(url, folder):
+                if not begun:
+                    database.keep(folder / DATABASE)
                 (folder / RECORD).write_text(json.dumps({"url": url, "pid": keeper.pid}))
                 return url
             time.sleep(0.2)
@@ -106,7 +121,7 @@ def _start(folder: Path) -> str:
 def _settings(folder: Path, url: str) -> dict[str, str]:
     return {
         "PREFECT_HOME": str(folder),
-        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / DATABASE}",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
         # Without it the pages ask whichever server has the usual port.
         "PREFECT_SERVER_UI_API_URL": url,

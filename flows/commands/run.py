@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 
+from flows.begun import begun
 from flows.cluster import cluster, require_usable
 from flows.launch import launch, reserved
 from flows.profiles import load_profile
@@ -30,11 +31,10 @@ def execute(study: Study, store_url: str, cluster_name: str, shard_size: int, wo
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(reserved(study, store_url))
-        api = stack.enter_context(prefect_server(store))
-        say(f"Prefect UI      {ui_url(api)}")
-        running = None
-        if not standing(store, study).complete:
-            running = stack.enter_context(cluster(profile))
+        server = stack.enter_context(begun(prefect_server(store)))
+        running = None if standing(store, study).complete else stack.enter_context(cluster(profile))
+        say(f"Prefect UI      {ui_url(server())}")
+        if running is not None:
             say(f"Dask dashboard  {running.dashboard}  ({running.workers} workers)")
             for device in running.devices:
                 say(f"GPU             {device}")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import database
 from flows.server import QUIET, prefect_server, running_url, shared_server, ui_url
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
@@ -88,3 +90,34 @@ def test_a_server_is_shared_and_stops_with_its_last_user_however_that_ends(tmp_p
         assert time.monotonic() < deadline, "it outlived its users"
         time.sleep(0.2)
     assert not (tmp_path / "here" / "server.json").exists()
+
+
+@pytest.mark.slow
+def test_a_new_server_begins_with_a_copy_of_a_fresh_ones_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KPE_CACHE", str(tmp_path / "cache"))
+
+    def answered(name: str) -> tuple[float, set[tuple[str, str]]]:
+        started = time.monotonic()
+        with shared_server(tmp_path / name):
+            seconds = time.monotonic() - started
+            with sqlite3.connect(tmp_path / name / "prefect.db") as connection:
+                return seconds, set(connection.execute("SELECT type, name FROM sqlite_master"))
+
+    migrated, schema = answered("first")
+    assert [path.suffix for path in (tmp_path / "cache" / "prefect").iterdir()] == [".db"]
+    copied, same = answered("second")
+    assert same == schema
+    assert copied < migrated
+
+
+def test_where_no_copy_can_be_kept_each_server_makes_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("a file, where a folder is wanted")
+    monkeypatch.setenv("KPE_CACHE", str(tmp_path / "cache"))
+    with sqlite3.connect(tmp_path / "prefect.db") as connection:
+        connection.execute("CREATE TABLE flow (id INTEGER)")
+    database.keep(tmp_path / "prefect.db")
+    assert not database.begin(tmp_path / "another.db")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "prefect.db"]
+    assert database.begin(tmp_path / "prefect.db"), "what is there is left alone"
