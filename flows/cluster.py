@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import inspect
 import os
 import signal
 import subprocess
@@ -75,7 +76,9 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
     if isinstance(profile, AddressProfile):
         yield _found(profile)
         return
-    with _started(profile) as running, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        stack.callback(_forget_dashboards)
+        running = stack.enter_context(_started(profile))
         found = Cluster(
             running.scheduler_address, running.dashboard_link, profile.workers or os.cpu_count() or 1,
             task_timeout=profile.task_timeout,
@@ -91,6 +94,14 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
             if more:
                 stack.enter_context(measuring_workers(found.address, more))
         yield found
+
+
+def _forget_dashboards() -> None:
+    """Dask remembers every scheduler that it drew a dashboard for, 5 MiB each; who runs many studies has many."""
+    from distributed.dashboard import scheduler
+
+    with contextlib.suppress(TypeError, KeyError):  # where it remembers them otherwise, or no longer
+        inspect.getclosurevars(scheduler.template_variables).nonlocals["cache"].clear()
 
 
 def _found(profile: AddressProfile) -> Cluster:
