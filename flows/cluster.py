@@ -14,6 +14,7 @@ from typing import Any
 
 from flows.devices import devices_of
 from flows.profiles import AddressProfile, CudaProfile, KubernetesProfile, LocalProfile, Profile, SlurmProfile
+from flows.worker import import_tasks
 from kpe_core.errors import UserError
 from kpe_core.study.specs import Study
 from tasks.rooms import MEASURING, ROOMS, SAMPLING
@@ -76,13 +77,18 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
     if isinstance(profile, AddressProfile):
         yield _found(profile)
         return
+    from distributed import Client
+
     with contextlib.ExitStack() as stack:
-        stack.callback(_forget_dashboards)
+        stack.callback(_forget_schedulers)
         running = stack.enter_context(_started(profile))
         found = Cluster(
             running.scheduler_address, running.dashboard_link, profile.workers or os.cpu_count() or 1,
             task_timeout=profile.task_timeout,
         )  # fmt: skip
+        if isinstance(profile, LocalProfile):
+            with Client(found.address, set_as_default=False) as client:
+                client.run(import_tasks, wait=False)
         if isinstance(profile, CudaProfile):
             devices, more = devices_of(found.address), profile.measuring_workers
             found = replace(
@@ -96,11 +102,14 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
         yield found
 
 
-def _forget_dashboards() -> None:
-    """Dask remembers every scheduler that it drew a dashboard for, 5 MiB each; who runs many studies has many."""
+def _forget_schedulers() -> None:
+    """Dask's caches keep every scheduler of a process, with its dashboard: 5 MiB for each study that is run."""
+    from distributed import core, utils
     from distributed.dashboard import scheduler
 
-    with contextlib.suppress(TypeError, KeyError):  # where it remembers them otherwise, or no longer
+    with contextlib.suppress(AttributeError, TypeError, KeyError):  # in a Dask that keeps them otherwise, or no longer
+        utils.has_keyword.cache_clear()
+        core._expects_comm.cache_clear()
         inspect.getclosurevars(scheduler.template_variables).nonlocals["cache"].clear()
 
 
@@ -124,7 +133,7 @@ def _started(profile: LocalProfile | CudaProfile | KubernetesProfile | SlurmProf
             return LocalCluster(
                 n_workers=profile.workers or os.cpu_count() or 1, threads_per_worker=1, processes=True,
                 host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs="ERROR", memory_limit="auto",
-                preload="flows.worker",
+                preload="flows.exits",
             )  # fmt: skip
         case CudaProfile():
             from dask_cuda import LocalCUDACluster
@@ -166,7 +175,7 @@ def measuring_workers(scheduler: str, n: int) -> Iterator[None]:
         [
             sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--nworkers", str(n), "--nthreads", "1",
             "--resources", f"{MEASURING}=1", "--host", "127.0.0.1", "--no-dashboard", "--death-timeout", "60",
-            "--preload", "flows.worker",
+            "--preload", "flows.exits",
         ],
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error"},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

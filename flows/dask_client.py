@@ -2,9 +2,11 @@
 
 import functools
 import ssl
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+from dask.utils import funcname
 from distributed import Client
 from distributed.protocol.pickle import dumps, loads
 from prefect.context import SettingsContext, SyncClientContext
@@ -18,8 +20,8 @@ class _Sending(Client):
 
     def submit(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if "context" in kwargs:
-            # As bytes, and impure: Dask need not look for futures in it, nor make up a name from all that it holds.
-            kwargs |= {"context": dumps(kwargs["context"]), "pure": False}
+            # As bytes and with a key: Dask need not look for futures in it, nor make up a key from all that it holds.
+            kwargs |= {"context": dumps(kwargs["context"]), "key": f"{funcname(func)}-{uuid.uuid4()}"}
             func = functools.partial(in_kept_context, func)
         return super().submit(func, *args, **kwargs)
 

@@ -9,6 +9,11 @@ def register() -> None:
     atexit.register(_end_event_loops)
 
 
+def dask_setup(worker: object) -> None:
+    """The same in every Dask worker, which calls this as it starts (``preload``)."""
+    register()
+
+
 def _end_event_loops() -> None:
     """Prefect's loops are daemon threads. Alive at exit they keep what DuckDB then reports as leaked, in eighty lines."""
     if "prefect" not in sys.modules:

@@ -1,18 +1,13 @@
-"""What a Dask worker does before its first task (``dask worker --preload flows.worker``)."""
+"""What the workers of this machine do while their flow is still about to begin."""
 
 import importlib
-import threading
-
-from flows import exits
 
 
-def dask_setup(worker: object) -> None:
-    """Dask calls this as a worker starts, and waits for it."""
-    exits.register()
-    threading.Thread(target=_import_tasks, daemon=True, name="imports").start()
+async def import_tasks() -> None:
+    """Import what tasks are made of, which takes seconds: torch above all.
 
-
-def _import_tasks() -> None:
-    """What tasks are made of takes seconds to import: torch above all. Their flow is still about to begin."""
+    Runs in a worker's event loop, where tasks arrive: one that came meanwhile would import the same in another thread,
+    and Python breaks such a deadlock by handing out modules half imported.
+    """
     for name in ("sample", "measure"):
         importlib.import_module(f"tasks.{name}")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.cluster import LIBRARIES, require_usable
+from flows.cluster import LIBRARIES, cluster, require_usable
 from flows.commands.run import execute
 from flows.devices import distinct
-from flows.profiles import CLUSTERS, load_profile
+from flows.profiles import CLUSTERS, LocalProfile, load_profile
 from kpe_core.errors import UserError
 from kpe_core.study.load import load_study
 
@@ -78,3 +78,16 @@ def test_every_worker_has_a_gpu_of_its_own() -> None:
         distinct({"tcp://a": "H 1", "tcp://b": "H 1"})
     with pytest.raises(UserError, match="no GPU in worker tcp://b"):
         distinct({"tcp://a": "H 1", "tcp://b": None})
+
+
+def test_a_cluster_that_is_closed_leaves_nothing_in_the_process() -> None:
+    """Who watches for checkpoints for weeks starts many; Dask's caches would keep 5 MiB of each."""
+    import gc
+
+    from distributed import Scheduler
+
+    for _ in range(2):
+        with cluster(LocalProfile(kind="local", workers=1)):
+            pass
+    gc.collect()
+    assert [found for found in gc.get_objects() if isinstance(found, Scheduler)] == []
