@@ -1,7 +1,7 @@
 """Figures for what a store does not tell, each with how it was measured.
 
-By the task times in the Prefect databases of 200 shards with one worker and 1000 with two (exact field in the plane, NFE 2, no
-states, two samples a shard), on a 2-core machine.
+By the task times in the Prefect databases of 200 shards with one worker and 1000 with two (exact field in the plane,
+NFE 2, no states, two samples a shard), on a 2-core machine.
 """
 
 STARTUP = 13.0
