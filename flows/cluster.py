@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import inspect
+import logging
 import os
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from kpe_core.study.specs import Study
 from tasks.rooms import MEASURING, ROOMS, SAMPLING
 
 START_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 LIBRARIES = {
     "cuda": ("dask_cuda", "dask-cuda", "gpu"),
@@ -81,7 +84,7 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
 
     with contextlib.ExitStack() as stack:
         stack.callback(_forget_schedulers)
-        running = stack.enter_context(_started(profile))
+        running = stack.enter_context(_leniently_closed(_started(profile)))
         found = Cluster(
             running.scheduler_address, running.dashboard_link, profile.workers or os.cpu_count() or 1,
             task_timeout=profile.task_timeout,
@@ -100,6 +103,19 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
             if more:
                 stack.enter_context(measuring_workers(found.address, more))
         yield found
+
+
+@contextlib.contextmanager
+def _leniently_closed(cluster: Any) -> Iterator[Any]:
+    """A worker that takes too long to end is killed and fails no run: nothing of it is there any more."""
+    running = cluster.__enter__()
+    try:
+        yield running
+    finally:
+        try:
+            cluster.__exit__(None, None, None)
+        except TimeoutError as error:
+            log.warning("workers took too long to end: %s", error)
 
 
 def _forget_schedulers() -> None:

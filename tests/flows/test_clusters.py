@@ -91,3 +91,25 @@ def test_a_cluster_that_is_closed_leaves_nothing_in_the_process() -> None:
             pass
     gc.collect()
     assert [found for found in gc.get_objects() if isinstance(found, Scheduler)] == []
+
+
+def test_workers_that_take_too_long_to_end_fail_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen on a machine with much else to do: a whole run, and then Dask's traceback."""
+    from distributed import LocalCluster
+
+    close = LocalCluster.__exit__
+
+    def slow(self: LocalCluster, *args: object) -> None:
+        close(self, *args)
+        raise TimeoutError("not yet")
+
+    monkeypatch.setattr(LocalCluster, "__exit__", slow)
+    with cluster(LocalProfile(kind="local", workers=1)) as running:
+        assert running.workers == 1
+
+    def broken() -> None:
+        with cluster(LocalProfile(kind="local", workers=1)):
+            raise KeyError("what went wrong in it is still told")
+
+    with pytest.raises(KeyError):
+        broken()
