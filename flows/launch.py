@@ -75,17 +75,7 @@ def launch(
         state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
             study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
         )  # type: ignore[assignment]
-    flush()
     if state.is_completed():
         return None
     found = state.result(raise_on_failure=False)
     return found if isinstance(found, BaseException) else RuntimeError(state.message)
-
-
-def flush() -> None:
-    """Send what Prefect still holds back, logs and events, while there is a server to send it to."""
-    from prefect.events.worker import EventsWorker
-    from prefect.logging.handlers import APILogWorker
-
-    APILogWorker.drain_all(timeout=5)
-    EventsWorker.drain_all(timeout=5)

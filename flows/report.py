@@ -4,8 +4,8 @@ from prefect import flow
 from prefect.logging import get_run_logger
 
 from flows.forms import Overrides, StoreUrl, Study
-from flows.launch import flush
 from flows.sentences import called, in_sentences
+from flows.server import flush
 from kpe_core.errors import UserError
 from kpe_core.stages.holding import STUDY, share
 from kpe_core.store.store import Store

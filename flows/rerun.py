@@ -5,9 +5,10 @@ from prefect.logging import get_run_logger
 
 from flows.cluster import cluster, require_usable
 from flows.forms import Cluster, Overrides, ShardSize, StoreUrl, Study, Workers
-from flows.launch import flush, launch, reserved
+from flows.launch import launch, reserved
 from flows.profiles import load_profile
 from flows.sentences import called, in_sentences
+from flows.server import flush
 from kpe_core.report.history import begin
 from kpe_core.stages.holdings import holdings
 from kpe_core.stages.requirements import standing

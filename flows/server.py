@@ -61,6 +61,20 @@ def prefect_server(store: Store) -> AbstractContextManager[str]:
     return _exported(home(store))
 
 
+def flush() -> None:
+    """Send what Prefect still holds back, logs and events, while there is a server to send it to.
+
+    Once for each server, not for each flow run: Prefect starts anew what it drained, and keeps the old, too.
+    """
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    APILogWorker.drain_all(timeout=5)
+    EventsWorker.drain_all(timeout=5)
+
+
 @contextlib.contextmanager
 def _exported(folder: Path) -> Iterator[str]:
     with shared_server(folder) as url:
@@ -68,6 +82,7 @@ def _exported(folder: Path) -> Iterator[str]:
         try:
             yield url
         finally:
+            flush()
             del os.environ["PREFECT_API_URL"]
 
 

@@ -10,8 +10,8 @@ from prefect.logging import get_run_logger
 
 from flows.forms import Cluster, Folder, Overrides, Seconds, StoreUrl
 from flows.forms import Study as StudyChoice
-from flows.launch import flush
 from flows.sentences import in_sentences
+from flows.server import flush
 from kpe_core.errors import UserError
 from kpe_core.store.store import Store
 from kpe_core.study.load import find_study

@@ -70,8 +70,8 @@ def test_tasks_have_the_settings_of_their_flow_run_and_tell_its_server(workers: 
     from prefect.context import FlowRunContext
     from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, temporary_settings
 
-    from flows.launch import flush
     from flows.placing import PlacingTaskRunner
+    from flows.server import flush
 
     @task
     def told() -> object:
