@@ -1,7 +1,6 @@
 """Faults of the machine: processes that die or stop, disks that fill or refuse, memory that ends, clocks that jump."""
 
 import contextlib
-import glob
 import json
 import os
 import random
@@ -19,7 +18,7 @@ from tests.faults.disturbed import Running, Setting, await_that, await_work, chi
 
 SECONDS_STOPPED = 8.0
 IMPATIENT = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "3 seconds"}
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+CLOCK = Path(__file__).with_name("clock.c")
 
 
 class CannotBeTried(Exception):
@@ -197,8 +196,13 @@ def _immutable(store: str, change: str) -> int:
 
 
 def jump_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
-    """The wall clock jumps ahead by up to two days, for all processes of the run."""
+    """The wall clock jumps ahead by up to two days, for all processes of the run, as when a laptop wakes."""
     return _move_clock(setting, moment, chance.randrange(3600, 172800))
+
+
+def correct_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
+    """The wall clock is set back by up to half a minute, as when its time is synchronised."""
+    return _move_clock(setting, moment, -chance.randrange(1, 30))
 
 
 def set_back_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
@@ -207,17 +211,15 @@ def set_back_clock(setting: Setting, moment: float, chance: random.Random) -> Ru
 
 
 def _move_clock(setting: Setting, moment: float, seconds: int) -> Running:
-    library = glob.glob(FAKETIME)
-    if not library:
-        raise CannotBeTried("libfaketime is not installed")
-    told = setting.folder / "clock"
-    told.write_text("+0")
-    faked = {
-        "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(told), "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
-    }  # fmt: skip
-    running = _at(replace(setting, environment=setting.environment | faked), moment)
-    told.write_text(f"{seconds:+d}")
+    library, moved = setting.folder / "clock.so", setting.folder / "clock"
+    if shutil.which("cc") is None:
+        raise CannotBeTried("a C compiler is needed")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(CLOCK), "-ldl"], check=True)
+    moved.write_bytes(bytes(8))
+    preloaded = {"LD_PRELOAD": str(library), "KPE_CLOCK_MOVED": str(moved)}
+    running = _at(replace(setting, environment=setting.environment | preloaded), moment)
+    with moved.open("r+b") as f:
+        f.write(seconds.to_bytes(8, sys.byteorder, signed=True))
     return running
 
 

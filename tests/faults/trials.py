@@ -35,13 +35,17 @@ FAULTS: dict[str, Fault] = {
     "everything killed": machine.kill_everything,
     "permission lost": machine.take_permission,
     "a worker out of memory": machine.end_memory,
-    "the clock jumps ahead": machine.jump_clock,
-    "the clock set back": machine.set_back_clock,
+    "the clock jumps ahead by hours": machine.jump_clock,
+    "the clock set right by seconds": machine.correct_clock,
+    "the clock set back by hours": machine.set_back_clock,
     "copied while running": machine.copy_meanwhile,
     "the Prefect server killed": machine.kill_server,
     "S3 fails, lies and loses": lose_requests,
 }
-SURVIVED = ("a worker killed", "the clock jumps ahead", "copied while running", "S3 fails, lies and loses")
+SURVIVED = (
+    "a worker killed", "the clock jumps ahead by hours", "the clock set right by seconds",
+    "copied while running", "S3 fails, lies and loses",
+)  # fmt: skip
 """What a run is to survive by itself."""
 OF_STAGES = (
     "everything killed", "the disk full", "permission lost", "a worker out of memory", "power lost", "copied while running",
