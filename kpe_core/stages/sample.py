@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import os
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -126,7 +127,7 @@ class Recorder:
         self.evaluations = 0
         self._hashes = {name: hashlib.sha256() for name in self.arrays}
         self._written: set[str] = set()
-        self._writer = ThreadPoolExecutor(max_workers=1)
+        self._writer = _writer(os.getpid())
         self._pending: Future[None] | None = None
 
     def record(
@@ -164,6 +165,13 @@ class Recorder:
         """SHA-256 of what was written, per array, once all of it is stored."""
         self.settle()
         return {name: self._hashes[name].hexdigest() for name in sorted(self._written)}
+
+
+@functools.cache
+def _writer(process: int) -> ThreadPoolExecutor:
+    """The writing thread of a process, kept from shard to shard: a thread that has no memory to start is waited for for
+    ever. A forked process has none of its parent's threads, and so another one."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"writer of {process}")
 
 
 class _StateBlock:
