@@ -7,7 +7,7 @@ STORE ?= store
 STUDY ?= first-look
 FLIPS ?= 300
 
-.PHONY: run test bench bench-flows fuzz corrupt faults soak audit docs ui deploy clean
+.PHONY: run test bench bench-flows fuzz fuzz-guided corrupt faults soak audit docs ui deploy clean
 
 run: $(VENV)/.ready
 	$(BIN)/kpe run $(STUDY) --store $(STORE)
@@ -29,6 +29,15 @@ SECONDS ?= 60
 SEED ?= 0
 fuzz: $(VENV)/.ready-dev
 	KPE_FUZZ_SECONDS=$(SECONDS) KPE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -s
+
+# The same targets led by which code their inputs reach (Atheris), one after the other; GUIDED_FOLDER keeps what led on.
+GUIDED ?= study set sql arrays checkpoints store
+GUIDED_SECONDS ?= 900
+GUIDED_FOLDER ?= fuzzed
+fuzz-guided: $(VENV)/.ready-fuzz
+	for target in $(GUIDED); do \
+	  $(BIN)/python tests/fuzz/guided.py $$target --seconds $(GUIDED_SECONDS) --corpus $(GUIDED_FOLDER) || exit; \
+	done
 
 # Are there known vulnerabilities in what constraints.txt pins? Asks osv.dev, which takes a network; without an answer it fails.
 audit: $(VENV)/audit/.ready
@@ -76,6 +85,10 @@ $(VENV)/.ready-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.ready-bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	@touch $@
+
+$(VENV)/.ready-fuzz: $(VENV)/.ready-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,fuzz]'
 	@touch $@
 
 # In an environment of its own: what it needs is nothing the project does.

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([0-9][A-Za-z0-9.]*)")
-EXTRAS = ("dev", "bench", "models", "s3")
+EXTRAS = ("dev", "bench", "fuzz", "models", "s3")
 """Those whose packages may be installed anywhere; `gpu`, `kubernetes` and `slurm` want machines of their kind."""
 
 

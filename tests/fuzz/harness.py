@@ -85,24 +85,28 @@ def attack(target: Target, seed: int, seconds: float | None = None, inputs: int 
     with limited_memory(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         while time.monotonic() < end and (inputs is None or number < inputs):
-            one(target, seed, number, tally)
+            judge(target, case(target, seed, number), number, tally)
             number += 1
     return tally
 
 
 def case(target: Target, seed: int, number: int) -> Any:
-    """The input of that number. Made with room for nesting that the entry point itself does not get."""
+    """The input of that number."""
+    return made(target, random.Random(f"{target.name} {seed} {number}"))
+
+
+def made(target: Target, chance: random.Random) -> Any:
+    """An input, made with room for nesting that the entry point itself does not get."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(20_000)
     try:
-        return target.make(random.Random(f"{target.name} {seed} {number}"))
+        return target.make(chance)
     finally:
         sys.setrecursionlimit(limit)
 
 
-def one(target: Target, seed: int, number: int, tally: Tally) -> None:
-    """Input ``number`` of the seed."""
-    given = case(target, seed, number)
+def judge(target: Target, given: Any, number: int, tally: Tally) -> None:
+    """Give the input to its entry point and count what came of it."""
     start = time.monotonic()
     try:
         with watched(target.folder) as breaches, alarm(SECONDS_EACH):
