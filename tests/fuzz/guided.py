@@ -81,6 +81,7 @@ def main() -> None:
     tempfile.tempdir = str(sandbox / "tmp")
     corpus = (options.corpus or sandbox.parent / "corpus").resolve() / options.target
     corpus.mkdir(parents=True, exist_ok=True)
+    os.chdir(sandbox)
     sys.path.insert(0, str(ROOT))
     import tests
 
@@ -92,7 +93,6 @@ def main() -> None:
         if options.target not in known:
             parser.error(f"there is no target {options.target!r}; there are {', '.join(known)}")
         target = known[options.target]()
-    os.chdir(sandbox)
     tally, end = Tally(options.target), time.monotonic() + options.seconds
 
     def one(decisions: bytes) -> None:
