@@ -14,22 +14,16 @@ from tests.same import assert_same_numbers
 pytestmark = pytest.mark.slow
 
 
-def kpe_run(study: Path, store: str, **environment: str) -> str:
-    """What it printed."""
-    command = [sys.executable, "-m", "flows.cli", "run", str(study), "--store", store, "--shard-size", "120"]
-    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=600)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout + ended.stderr
-
-
 def test_same_numbers_as_on_disk_though_requests_fail(
-    bucket: str, s3_endpoint: str, tiny_file: Path, tmp_path: Path, prefect_api: str
+    bucket: str, s3_endpoint: str, tiny_file: Path, tiny_store: Store, prefect_api: str
 ) -> None:
-    kpe_run(tiny_file, str(tmp_path), PREFECT_API_URL=prefect_api)
+    command = [sys.executable, "-m", "flows.cli", "run", str(tiny_file), "--store", bucket, "--shard-size", "120"]
     faults = Faults(share=0.05)
     with faulty(s3_endpoint, faults) as endpoint:
-        said = kpe_run(tiny_file, bucket, PREFECT_API_URL=prefect_api, AWS_ENDPOINT_URL=endpoint)
-    assert "not-a-real-key" not in said
-    assert_same_numbers(Store.open(str(tmp_path)), Store.open(bucket))
+        environment = os.environ | {"PREFECT_API_URL": prefect_api, "AWS_ENDPOINT_URL": endpoint}
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "not-a-real-key" not in ended.stdout + ended.stderr
+    assert_same_numbers(tiny_store, Store.open(bucket))
     assert faults.requests > 1000
     assert all(faults.met[fault] > 3 for fault in FAULTS), faults.met
