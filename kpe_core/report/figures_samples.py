@@ -152,14 +152,13 @@ def prepared_of(store: Store, run: StudyRun) -> Prepared:
 def endpoints(store: Store, run: StudyRun, prepared: Prepared, rows: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
     """x(1) of the rows' samples as pictures."""
     wanted = np.asarray([r["sample"] for r in rows], dtype=np.int64)
-    return pictures(prepared, _x1(store, run, wanted))
+    return pictures(prepared, _x1(store, run, wanted).reshape(-1, *prepared.shape))
 
 
 def _x1(store: Store, run: StudyRun, samples: NDArray[np.int64]) -> NDArray[np.float32]:
     """Endpoints of some samples, in the order asked for; reads only their chunks."""
-    array: Any = Trajectories(store, registered(store, run.run).trajectories_id).group()["x1"]
     wanted, back = np.unique(samples, return_inverse=True)
-    return np.asarray(array.oindex[wanted], dtype=np.float32)[back]
+    return Trajectories(store, registered(store, run.run).trajectories_id).endpoints(wanted)[back]
 
 
 def class_name(prepared: Prepared, c: int | None) -> str:

@@ -10,7 +10,6 @@ import torch
 
 from kpe_core.data import planar
 from kpe_core.data.datasets import load
-from kpe_core.errors import StoreDamaged
 from kpe_core.features.registry import reads_data_classes
 from kpe_core.features.semantics import semantics
 from kpe_core.measure.density import Fitted, estimator_name, fit
@@ -58,14 +57,10 @@ def measure_shard(store: Store, run: Run, shard: int) -> dict[str, int]:
     start, stop = trajectories.plan().rows(shard)
     if shard not in measured(store, run):
         started = time.perf_counter()
-        group = trajectories.group()
-        x = np.asarray(group["x1"][start:stop]).reshape(stop - start, -1)  # type: ignore[index]
+        x = trajectories.endpoints(slice(start, stop))
         if not np.isfinite(x).all():  # of which sampling commits none
-            raise StoreDamaged(
-                f"{store.path(trajectories.folder)}: the endpoints of samples {start}–{stop - 1} are not those that were "
-                "committed; `kpe verify` says what else is damaged, `kpe verify --repair` makes it again"
-            )
-        label = np.asarray(group["label"][start:stop]) if run.conditional else None  # type: ignore[index]
+            raise trajectories.damaged(f"the endpoints of samples {start}–{stop - 1} are not those that were committed")
+        label = np.asarray(trajectories.group()["label"][start:stop]) if run.conditional else None  # type: ignore[index]
         batches = [slice(i, i + run.batch) for i in range(0, stop - start, run.batch)]
         with one_thread():
             tables = [measure(store, run, x[b], None if label is None else label[b], start + b.start) for b in batches]

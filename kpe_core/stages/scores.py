@@ -50,7 +50,7 @@ def _space_scores(
                 label = np.asarray(Trajectories(store, run.trajectories_id).group()["label"][:])  # type: ignore[index]
                 means["agreement"] = (measured[f"predicted_{place}"].to_numpy() == label).astype(np.float64)
         found |= mean_intervals(means, resamples)
-    ours = endpoints(store, run) if isinstance(space, PixelSpace) else stacked(measured[f"features_{place}"])
+    ours = _endpoints(store, run) if isinstance(space, PixelSpace) else stacked(measured[f"features_{place}"])
     return found | fidelity(real_features(store, run, space), ours, resamples)
 
 
@@ -74,12 +74,6 @@ def memorized(run: Run, samples: pa.Table) -> np.ndarray:
     return np.asarray((d1 < run.measure.memorized_below * d2) | (d2 == 0), dtype=np.float64)
 
 
-def endpoints(store: Store, run: Run) -> Features:
-    """x(1) of every sample, flat, (n, D) float32."""
-    x1 = np.asarray(Trajectories(store, run.trajectories_id).group()["x1"][:])  # type: ignore[index]
-    return x1.reshape(len(x1), -1)
-
-
 def stacked(column: pa.ChunkedArray) -> Features:
     """(n, F) float32 from a list column of features."""
     whole = column.combine_chunks()
@@ -89,6 +83,11 @@ def stacked(column: pa.ChunkedArray) -> Features:
 def tabulated_features(store: Store, run: Run, space: SpaceSpec, path: str) -> Features:
     """Features of every sample in one space, (n, F), from the features table at ``path``."""
     if isinstance(space, PixelSpace):
-        return endpoints(store, run)
+        return _endpoints(store, run)
     table = store.read_table(path)
     return stacked(table.filter(pc.equal(table["space"], space.name))["features"])
+
+
+def _endpoints(store: Store, run: Run) -> Features:
+    """x(1) of every sample, flat, (n, D) float32."""
+    return Trajectories(store, run.trajectories_id).endpoints(slice(None))

@@ -16,6 +16,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from kpe_core.errors import StoreDamaged
 from kpe_core.sampling.grids import time_grid
 from kpe_core.sampling.shaping import gain
 from kpe_core.store.laid import lay_out, require_laid
@@ -155,6 +156,28 @@ class Trajectories:
         """
         require_laid(self.store, self.folder, ("zarr.json",))
         return zarr.open_group(self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r"), mode=mode)  # type: ignore[arg-type]
+
+    def endpoints(self, which: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        """x(1) of some samples, flat, (n, D) float32, in prepared coordinates.
+
+        Raises
+        ------
+        StoreDamaged
+            when a chunk of them cannot be decoded.
+        """
+        array: Any = self.group()["x1"]
+        try:
+            found = np.asarray(array.oindex[which], dtype=np.float32)
+        except (ValueError, RuntimeError) as error:  # of checksums and of codecs
+            raise self.damaged(f"x1 cannot be read: {error}") from None
+        return found.reshape(len(found), -1)
+
+    def damaged(self, what: str) -> StoreDamaged:
+        """The error to raise, which says what to do."""
+        return StoreDamaged(
+            f"{self.store.path(self.folder)}: {what}; `kpe verify` says what else is damaged, `kpe verify --repair` "
+            "makes it again"
+        )
 
     def committed(self) -> set[int]:
         """Shards whose marker is there."""

@@ -12,14 +12,14 @@ from kpe_core.study.runs import Run
 from kpe_core.study.specs import DensitySpec, KdeDensity
 from kpe_core.threads import one_thread
 from tasks.quality.gaps import Column, never_nan
-from tasks.quality.states import OPERATIONS, affordable, endpoints
+from tasks.quality.states import OPERATIONS, affordable
 
 
 def recomputed_gap(run: Run, densities: pd.DataFrame, trajectories: Trajectories, prepared: Prepared) -> Column:
     """Per row: |log density − the same again|, relative where that is beyond 1 nat; NaN where it is not looked at."""
     gap = np.full(len(densities), np.nan)
     which = affordable(run, 2.0 * prepared.n_points * prepared.dim * max(1, len(run.measure.densities)), OPERATIONS)
-    x = endpoints(trajectories, which)
+    x = trajectories.endpoints(which)
     looked_at = densities["sample"].isin(which) & (densities["space"] == "data")
     for spec in run.measure.densities:
         rows = np.flatnonzero(looked_at & (densities["estimator"] == estimator_name(spec)))

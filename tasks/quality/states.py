@@ -67,12 +67,6 @@ def stored_noise(run: Run, trajectories: Trajectories) -> Array:
     return _rows(trajectories.group()["x"].oindex[spread(run.n_samples, NOISE), 0])  # type: ignore[union-attr]
 
 
-def endpoints(trajectories: Trajectories, which: NDArray[np.int64]) -> NDArray[np.float32]:
-    """x(1) of the samples named, (n, D), as it is stored."""
-    x1 = np.asarray(trajectories.group()["x1"].oindex[which])  # type: ignore[union-attr]
-    return x1.reshape(len(which), -1)
-
-
 def _endpoints(run: Run, group: object, said: pd.DataFrame, prepared: Prepared, which: NDArray) -> pd.DataFrame:
     """Where no state is kept, x(1) and the displacement still tell the noise."""
     noise, x1 = _noise(run, which, prepared), _rows(group["x1"].oindex[which])  # type: ignore[index]

@@ -77,3 +77,15 @@ def test_nothing_is_measured_of_samples_that_are_not_there(copy: Store, tiny_run
     with pytest.raises(StoreDamaged, match=r"samples 60–119 are not those that were committed; `kpe verify`"):
         measure_shard(copy, run, 1)
     assert not copy.exists(f"runs/{run.run_id}/measures")
+
+
+def test_nothing_is_measured_of_a_chunk_that_was_changed(copy: Store, tiny_runs: list[Run]) -> None:
+    run = tiny_runs[0]
+    chunk = min(Path(copy.path("trajectories", run.trajectories_id, "data.zarr", "x1", "c")).rglob("*"))
+    chunk = next(p for p in [chunk, *sorted(chunk.rglob("*"))] if p.is_file())
+    spoiled = bytearray(chunk.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    chunk.write_bytes(spoiled)
+    copy.remove(f"runs/{run.run_id}/measures")
+    with pytest.raises(StoreDamaged, match=r"x1 cannot be read: .*; `kpe verify`"):
+        measure_shard(copy, run, 0)
