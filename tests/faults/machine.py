@@ -206,7 +206,7 @@ def correct_clock(setting: Setting, moment: float, chance: random.Random) -> Run
 
 
 def set_back_clock(setting: Setting, moment: float, chance: random.Random) -> Running:
-    """The wall clock is set back by up to two days. Dask, whose waits are until a time of day, then waits as long."""
+    """The wall clock is set back by up to two days, for all processes of the run."""
     return _move_clock(setting, moment, -chance.randrange(3600, 172800))
 
 

@@ -43,7 +43,7 @@ FAULTS: dict[str, Fault] = {
     "S3 fails, lies and loses": lose_requests,
 }
 SURVIVED = (
-    "a worker killed", "the clock jumps ahead by hours", "the clock set right by seconds",
+    "a worker killed", "the clock jumps ahead by hours", "the clock set right by seconds", "the clock set back by hours",
     "copied while running", "S3 fails, lies and loses",
 )  # fmt: skip
 """What a run is to survive by itself."""
