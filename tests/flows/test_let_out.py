@@ -94,7 +94,7 @@ def _watched(process: "subprocess.Popen[bytes]") -> Iterator[tuple[str, str, int
                         yield " ".join(member.cmdline())[-80:], socket_.laddr.ip, socket_.laddr.port
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        time.sleep(0.1)
+        time.sleep(0.5)
 
 
 def test_everything_listens_on_the_loopback_alone(left: Left) -> None:

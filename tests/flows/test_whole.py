@@ -68,7 +68,7 @@ def test_killed_half_way_then_run_again(
     reference: Store, tiny_file: Path, tmp_path: Path, prefect_api: str, moment: str
 ) -> None:
     """kill -9 of driver and workers; the same command then computes what is missing, and the same bits."""
-    command = ("run", str(tiny_file), "--store", str(tmp_path), "--shard-size", "40")
+    command = ("run", str(tiny_file), "--store", str(tmp_path), "--shard-size", "40", "--workers", "1")
     process = kpe(*command, api=prefect_api)
     pattern = "weights/*/checkpoint.pt" if moment == "training" else "trajectories/*/shards/*.json"
     enough = 1 if moment == "training" else 4
@@ -99,7 +99,7 @@ def test_other_shards_and_workers_same_bits(
 
 
 def test_two_at_once_are_refused(tiny_file: Path, tmp_path: Path, prefect_api: str) -> None:
-    first = kpe("run", str(tiny_file), "--store", str(tmp_path), api=prefect_api)
+    first = kpe("run", str(tiny_file), "--store", str(tmp_path), "--workers", "1", api=prefect_api)
     while not (tmp_path / "weights").exists():
         assert first.poll() is None
         time.sleep(0.05)
@@ -115,7 +115,7 @@ def test_two_at_once_are_refused(tiny_file: Path, tmp_path: Path, prefect_api: s
 def test_own_server_is_started_and_stopped(tiny_file: Path, tmp_path: Path) -> None:
     """Nothing configured: the command brings a server, which is gone afterwards, and keeps its history."""
     only_planar = ("--set", "experiments.shaped.sampling.n_samples=20", "--set", "experiments.shaped.fields.steps=50")
-    finish(kpe("run", str(tiny_file), "--store", str(tmp_path), *only_planar))
+    finish(kpe("run", str(tiny_file), "--store", str(tmp_path), "--workers", "1", *only_planar))
     assert (tmp_path / "prefect" / "prefect.db").exists()
     assert not (tmp_path / "prefect" / "server.json").exists()
     running = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True).stdout

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kpe_core.data.class_names import file_of, names_for
 from kpe_core.data.files import missing, root_of, unreadable
 from kpe_core.data.source import DataSet, Source
-from kpe_core.errors import UserError
+from kpe_core.errors import UserError, shown
 from kpe_core.study.specs import DataSpec
 
 X, Y = "x", "y"
@@ -119,7 +119,10 @@ def _open_npz(path: Path) -> dict[str, Any]:
                 f"unpacked it takes {unpacked / 1e9:,.1f} GB, more than the {most / 1e9:,.1f} GB allowed here"
             )
         with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
+            found = dict(arrays)
+        if others := sorted(name for name, values in found.items() if not isinstance(values, np.ndarray)):
+            raise ValueError(f"{shown(others)} in it: not arrays, whatever their names say")
+        return found
     except Exception as error:  # a damaged archive fails in many ways
         raise unreadable(path, f"cannot be read as arrays of numbers ({error or 'no memory'})", REMEDY) from None
 

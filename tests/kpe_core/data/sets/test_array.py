@@ -202,6 +202,14 @@ def test_an_archive_that_grows_beyond_the_memory(tmp_path: Path, monkeypatch: py
         loaded("array", tmp_path / "x.npz")
 
 
+def test_an_archive_member_that_is_no_array_is_named(tmp_path: Path) -> None:
+    """NumPy hands out the bytes of a member that does not begin as an array does. Found by fuzzing."""
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", b"no array at all")
+    with pytest.raises(UserError, match=r"x\.npz.*\['x'\] in it: not arrays"):
+        loaded("array", tmp_path / "x.npz")
+
+
 @pytest.mark.parametrize("file", ["x/zarr.json", "x/c/*", "y/zarr.json", "y/c/*"])
 def test_a_damaged_zarr_is_named(file: str, tmp_path: Path) -> None:
     path = write(tmp_path / "x.zarr", X, Y)
