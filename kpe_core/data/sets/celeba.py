@@ -61,7 +61,7 @@ def open_(spec: DataSpec) -> Source:
     fit = functools.partial(shorter_side, size=size, crop=spec.crop)
 
     def file_of(i: int) -> Path:
-        return folder / names[i].decode()
+        return folder / names[i].decode(errors="replace")
 
     def read(rows: NDArray[np.intp]) -> NDArray[np.float32]:
         return read_pictures([file_of(i) for i in rows], bool(spec.colour), fit)
@@ -88,7 +88,7 @@ def _attribute(path: Path, names: NDArray[np.bytes_], wanted: str) -> tuple[NDAr
     """One column of the attribute file: a count, a line of names, then "000001.jpg -1 1 …" lines."""
     with path.open("rb") as lines:
         next(lines, b"")
-        known = next(lines, b"").decode().split()
+        known = next(lines, b"").decode(errors="replace").split()
         if wanted not in known:
             raise UserError(
                 f"data.labels = {wanted!r} is no attribute in {path}; there are identity, {', '.join(known)}"

@@ -61,6 +61,8 @@ def open_(spec: DataSpec) -> Source:
         _npy(p) for p in sorted(root.glob("*.npy"))
     ]
     for shard in shards:
+        if 0 in shard.shape:
+            raise unreadable(shard.path, f"latents of shape {shard.shape} hold no number", "write it again")
         if shard.shape != shards[0].shape:
             raise unreadable(
                 shard.path, f"latents of shape {shard.shape}, and {shards[0].shape} in {shards[0].path.name}"
@@ -111,7 +113,9 @@ def _sidecar(path: Path) -> dict[str, Any]:
         found = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise unreadable(path, f"not valid JSON ({error})", "mend it") from None
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not isinstance(found.get("class_names", []), list):
+        raise unreadable(path, 'not of the form {"scale_factor": …, "class_names": [...]}', "mend it")
+    return found
 
 
 def _safetensors(path: Path) -> Shard:

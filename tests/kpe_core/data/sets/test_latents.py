@@ -42,6 +42,20 @@ def test_the_sidecar_declares_scale_and_names(tmp_path: Path) -> None:
         loaded("latents", tmp_path)
 
 
+@pytest.mark.parametrize("sidecar", [{"scale_factor": SCALE, "class_names": 1}, [SCALE]])
+def test_a_sidecar_of_another_form_is_named(sidecar: object, tmp_path: Path) -> None:
+    written.write_latents(tmp_path)
+    (tmp_path / "latents.json").write_text(json.dumps(sidecar))
+    with pytest.raises(UserError, match=r"latents.json: not of the form"):
+        loaded("latents", tmp_path)
+
+
+def test_latents_without_a_number_are_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "000.npy", np.zeros((5, 0, 4, 4), np.float32))
+    with pytest.raises(UserError, match=r"000.npy: latents of shape \(0, 4, 4\) hold no number"):
+        loaded("latents", tmp_path, scale_factor=SCALE)
+
+
 def test_a_scale_nobody_declares_is_asked_for(tmp_path: Path) -> None:
     written.write_latents(tmp_path)
     with pytest.raises(UserError, match=r"scale factor .* is not declared; set data.scale_factor .*latents.json"):
