@@ -31,13 +31,13 @@ fuzz: $(VENV)/.ready-dev
 	KPE_FUZZ_SECONDS=$(SECONDS) KPE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -s
 
 # The same targets led by which code their inputs reach (Atheris), one after the other; GUIDED_FOLDER keeps what led on.
-GUIDED ?= study set sql arrays checkpoints store
+GUIDED ?= study set sql arrays trees pickles checkpoints store
 GUIDED_SECONDS ?= 900
 GUIDED_FOLDER ?= fuzzed
 fuzz-guided: $(VENV)/.ready-fuzz
-	for target in $(GUIDED); do \
-	  $(BIN)/python tests/fuzz/guided.py $$target --seconds $(GUIDED_SECONDS) --corpus $(GUIDED_FOLDER) || exit; \
-	done
+	failed=0; for target in $(GUIDED); do \
+	  $(BIN)/python tests/fuzz/guided.py $$target --seconds $(GUIDED_SECONDS) --corpus $(GUIDED_FOLDER) || failed=1; \
+	done; exit $$failed
 
 # Are there known vulnerabilities in what constraints.txt pins? Asks osv.dev, which takes a network; without an answer it fails.
 audit: $(VENV)/audit/.ready

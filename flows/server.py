@@ -64,7 +64,7 @@ def prefect_server(store: Store) -> AbstractContextManager[str]:
 def flush() -> None:
     """Send what Prefect still holds back, logs and events, while there is a server to send it to.
 
-    Once for each server, not for each flow run: Prefect starts anew what it drained, and keeps the old, too.
+    At the end of a server or of a process, not after each study: Prefect keeps what it drained, and starts anew.
     """
     if "prefect" not in sys.modules:
         return

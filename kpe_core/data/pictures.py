@@ -1,8 +1,9 @@
 """Decoding pictures from files: colour or grey, cropped, resized, as float32 in 0…255."""
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from kpe_core.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)
@@ -50,33 +52,35 @@ def read_picture(path: Path, colour: bool, fit: Fit) -> Pixels:
 
 
 def _decoded(path: Path, colour: bool) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in EIGHT_BIT:
-                raise unreadable(
-                    path, f"a picture of mode {image.mode}, not of 8 bits", "convert it, or use data set 'array'"
-                )
-            if image.mode in ("L", "1"):
-                grey = np.asarray(image.convert("L"), dtype=np.float32)
-                return np.stack([grey] * 3) if colour else grey
-            rgb = np.asarray(image.convert("RGB"), dtype=np.float32)
-    except FileNotFoundError:
-        raise unreadable(path, "no such file, though the data set's list names it", "put it there") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise unreadable(path, f"cannot be decoded as a picture ({error})") from None
+    with _opened(path) as image:
+        if image.mode not in EIGHT_BIT:
+            raise unreadable(
+                path, f"a picture of mode {image.mode}, not of 8 bits", "convert it, or use data set 'array'"
+            )
+        if image.mode in ("L", "1"):
+            grey = np.asarray(image.convert("L"), dtype=np.float32)
+            return np.stack([grey] * 3) if colour else grey
+        rgb = np.asarray(image.convert("RGB"), dtype=np.float32)
     return np.ascontiguousarray(rgb.transpose(2, 0, 1)) if colour else rgb @ LUMA
 
 
 def mode_of(path: Path) -> bool:
     """Whether a picture has colour. Raises as ``read_pictures``."""
+    with _opened(path) as image:
+        return image.mode not in ("L", "1", "LA", "La")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> "Iterator[ImageFile]":
+    """A picture, decoded as far as the block asks for; what goes wrong there is named."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.mode not in ("L", "1", "LA", "La")
-    except OSError as error:
+            yield image
+    except FileNotFoundError:
+        raise unreadable(path, "no such file, though the data set's list names it", "put it there") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, f"cannot be decoded as a picture ({error})") from None
 
 

@@ -7,6 +7,7 @@ mutates decisions, not texts, and every input is one that the target's generator
 import argparse
 import os
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -72,14 +73,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target")
     parser.add_argument("--seconds", type=float, default=900)
-    parser.add_argument("--corpus", type=Path, help="where inputs that reached new code are kept for the next time")
+    parser.add_argument("--corpus", type=Path, required=True, help="keeps inputs that reached new code")
     options = parser.parse_args()
     sandbox = Path(tempfile.mkdtemp(), "sandbox")
     for name in ("tmp", "cache", "home"):
         (sandbox / name).mkdir(parents=True)
     os.environ |= {"HOME": str(sandbox / "home"), "KPE_CACHE": str(sandbox / "cache")}
     tempfile.tempdir = str(sandbox / "tmp")
-    corpus = (options.corpus or sandbox.parent / "corpus").resolve() / options.target
+    corpus = options.corpus.resolve() / options.target
     corpus.mkdir(parents=True, exist_ok=True)
     os.chdir(sandbox)
     sys.path.insert(0, str(ROOT))
@@ -98,6 +99,7 @@ def main() -> None:
     def one(decisions: bytes) -> None:
         if time.monotonic() > end:
             print(f"\n{HEADING}\n{tally.row()}\n{tally.details()}", flush=True)
+            shutil.rmtree(sandbox.parent, ignore_errors=True)
             os._exit(bool(tally.misbehaved))
         misbehaved = tally.misbehaved.total()
         judge(target, made(target, Decided(decisions)), tally.inputs, tally)

@@ -159,3 +159,9 @@ def test_unknown_attributes_and_lists_that_differ_are_named(celeba: Path) -> Non
 def test_a_crop_larger_than_the_picture_is_refused(celeba: Path) -> None:
     with pytest.raises(UserError, match=r"data.crop = 200 is larger than a picture of 218×178"):
         loaded("celeba", celeba, crop=200)
+
+
+def test_attribute_names_of_another_encoding_are_named(celeba: Path) -> None:
+    (celeba / "list_attr_celeba.txt").write_bytes(b"12\nSourire \xc8ge\n")
+    with pytest.raises(UserError, match=r"data.labels = 'Smiling' is no attribute"):
+        loaded("celeba", celeba, labels="Smiling")

@@ -208,6 +208,27 @@ def test_a_pickle_cannot_fill_the_memory(data: bytes) -> None:
         unpickle(data)
 
 
+HEAD = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01K\x04\x85"
+"""An empty array, and the beginning of its state: version 1, shape (4,)."""
+TYPE = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+
+
+def test_a_state_is_not_believed() -> None:
+    """Found by fuzzing: NumPy crashes on types whose flags or fields are not their own."""
+    whole = HEAD + TYPE + b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x04abcdtb."
+    assert unpickle(whole).tolist() == [97, 98, 99, 100]
+    flags = whole.replace(b"K\x00tb\x89", b"K\xfftb\x89")
+    assert unpickle(flags).tolist() == [97, 98, 99, 100], "flags are not read"
+    for spoiled in (
+        whole.replace(b"U\x01|", b"U\x01O"),
+        whole.replace(b"U\x04abcd", b"U\x03abc"),
+        whole.replace(b"U\x04abcd", b"]"),
+        HEAD + b"N\x89U\x04abcdtb.",
+    ):
+        with pytest.raises(pickle.UnpicklingError):
+            unpickle(spoiled)
+
+
 def test_class_names_that_are_no_text(tmp_path: Path, publish: Any) -> None:
     files = written.cifar_files(cifar.CIFAR10)
     names = pickle.dumps({"label_names": [b"caf\xe9"] * 10}, protocol=2)

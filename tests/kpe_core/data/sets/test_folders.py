@@ -102,6 +102,15 @@ def test_folder_mistakes_are_named(tmp_path: Path) -> None:
         loaded("image_folder", tmp_path)
 
 
+def test_a_picture_whose_head_is_cut_is_named(tmp_path: Path) -> None:
+    """Found by fuzzing: of Pillow's errors, some are no OSError."""
+    (tmp_path / "cats").mkdir()
+    cut = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x00IHDR\x00\x00\x00\x14\x00\x00\x00\x18\x08\x02\x00\x00"
+    (tmp_path / "cats" / "0.png").write_bytes(cut)
+    with pytest.raises(UserError, match=r"0.png: cannot be decoded as a picture \(Truncated IHDR chunk\)"):
+        loaded("image_folder", tmp_path, **RAW)
+
+
 def test_sixteen_bit_pictures_are_refused_not_clipped(tmp_path: Path) -> None:
     for i in range(3):
         Image.fromarray(np.full((8, 8), 60_000, dtype=np.uint16)).save(tmp_path / f"{i}.png")
