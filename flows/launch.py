@@ -62,6 +62,7 @@ def launch(
     """
     from prefect.task_runners import ThreadPoolTaskRunner
 
+    from flows.left_behind import mark_crashed, taking_note
     from flows.limits import load_limits
     from flows.placing import PlacingTaskRunner
     from flows.study import run_study
@@ -71,8 +72,10 @@ def launch(
         if workers
         else ThreadPoolTaskRunner(max_workers=2)
     )
+    noted: Any = taking_note(store, study.name)
+    mark_crashed(store, study.name)
     with observed(store, study, workers) if workers else contextlib.nullcontext():
-        state: State[Any] = (flow or run_study).with_options(task_runner=runner)(
+        state: State[Any] = (flow or run_study).with_options(task_runner=runner, on_running=[noted])(
             study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
         )  # type: ignore[assignment]
     if state.is_completed():
