@@ -31,7 +31,7 @@ fuzz: $(VENV)/.ready-dev
 	KPE_FUZZ_SECONDS=$(SECONDS) KPE_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -s
 
 # The same targets led by which code their inputs reach (Atheris), one after the other; GUIDED_FOLDER keeps what led on.
-GUIDED ?= study set sql arrays trees pickles checkpoints store
+GUIDED ?= study set formulas profiles names arguments sql arrays trees pickles checkpoints folders store
 GUIDED_SECONDS ?= 900
 GUIDED_FOLDER ?= fuzzed
 fuzz-guided: $(VENV)/.ready-fuzz

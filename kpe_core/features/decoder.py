@@ -10,8 +10,9 @@ from torch import Tensor
 from kpe_core.data.datasets import Prepared
 from kpe_core.devices import CPU
 from kpe_core.errors import UserError
+from kpe_core.fields.pretrained.diffusers_config import Decoder, Described
 from kpe_core.fields.pretrained.diffusers_folder import open_model, weights_of
-from kpe_core.weights.files import found, read_json, sha256_of_all
+from kpe_core.weights.files import as_said, found, read_config, sha256_of_all
 
 SOURCE = (
     "It is the vae folder of the diffusers pipeline whose model the latents are for (facebook/DiT-XL-2-256 on the Hugging "
@@ -37,16 +38,14 @@ class LatentDecoder:
     """
 
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
-        config = read_json(_configuration(folder))
-        if (name := config.get("_class_name")) != "AutoencoderKL":
-            raise UserError(f"data.vae: {folder} holds a {name or 'nameless model'}, and an AutoencoderKL is wanted")
+        config = _configuration(folder)
+        if (name := read_config(config, Described).class_name) != "AutoencoderKL":
+            raise UserError(f"data.vae: {folder} holds a {name}, and an AutoencoderKL is wanted")
         self.folder = folder
         self.network = open_model(folder, "AutoencoderKL", torch.float32).to(device)
-        kept = self.network.config
-        self.channels = int(kept["latent_channels"])
-        self.factor = float(kept["scaling_factor"])
-        self.shift = float(kept.get("shift_factor") or 0.0)
-        self._widths = tuple(int(w) for w in kept["block_out_channels"])
+        kept = as_said(dict(self.network.config), Decoder, config)
+        self.channels, self.factor, self.shift = kept.latent_channels, kept.scaling_factor, kept.shift_factor or 0.0
+        self._widths = kept.block_out_channels
         self._last: tuple[bytes, Tensor] | None = None
 
     def at_once(self, rows: int, columns: int) -> int:

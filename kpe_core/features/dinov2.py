@@ -1,6 +1,7 @@
 """DINOv2 through transformers, from a local folder: the pooled class token."""
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from kpe_core.devices import CPU
@@ -9,15 +10,26 @@ from kpe_core.features.extractor import Extractor
 from kpe_core.features.images import Images, normalised, resized
 from kpe_core.packages import need
 from kpe_core.study.specs import DinoSpace
-from kpe_core.weights.files import found, read_json
+from kpe_core.weights.files import Said, found, read_config
 from kpe_core.weights.tensors import read_tensors
 
 SOURCE = (
     "It is a folder with config.json and model.safetensors, as the repositories facebook/dinov2-small, -base and -large on "
     "the Hugging Face hub hold them"
 )
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Where the folder has no preprocessor_config.json."""
+
+
+class Model(Said):
+    """``config.json``."""
+
+    model_type: str = "nameless"
+
+
+class Preprocessor(Said):
+    """``preprocessor_config.json``; where the folder has none, what DINOv2 was trained with."""
+
+    image_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    image_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
 
 
 def dinov2(spec: DinoSpace, images: Images, device: torch.device = CPU) -> Extractor:
@@ -32,16 +44,15 @@ def dinov2(spec: DinoSpace, images: Images, device: torch.device = CPU) -> Extra
     folder = found(spec.folder, f"space {spec.name}, folder of DINOv2", SOURCE)
     config = found(folder / "config.json", f"space {spec.name}, configuration of DINOv2", SOURCE)
     weights = found(folder / "model.safetensors", f"space {spec.name}, weights of DINOv2", SOURCE)
-    said = read_json(config)
-    if said.get("model_type") != "dinov2":
-        raise UserError(f"{config} describes a {said.get('model_type', 'nameless')} model, not dinov2")
+    if (kind := read_config(config, Model).model_type) != "dinov2":
+        raise UserError(f"{config} describes a {kind} model, not dinov2")
     read_tensors(weights)  # read again below; this one explains what is wrong with the file
     # Keys on disk are not the module's own in every version of transformers, so its own loader maps them.
     try:
         network, loaded = transformers.Dinov2Model.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (RuntimeError, OSError, ValueError) as error:
+    except Exception as error:  # whatever a configuration makes of it
         raise UserError(f"{weights} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(map(str, loaded[problem])):
@@ -49,11 +60,10 @@ def dinov2(spec: DinoSpace, images: Images, device: torch.device = CPU) -> Extra
             raise UserError(f"{weights} is not the model that config.json describes: {which}")
     network.to(device).eval()
     preprocessor = folder / "preprocessor_config.json"
-    told = read_json(preprocessor) if preprocessor.exists() else {}
-    mean, std = told.get("image_mean", MEAN), told.get("image_std", STD)
+    told = read_config(preprocessor, Preprocessor) if preprocessor.exists() else Preprocessor()
 
     def features(x: Tensor) -> Tensor:
-        seen = normalised(resized(images(x), spec.side), mean, std)
+        seen = normalised(resized(images(x), spec.side), told.image_mean, told.image_std)
         return torch.as_tensor(network(pixel_values=seen).pooler_output)
 
     return Extractor(network.config.hidden_size, features, device=device)

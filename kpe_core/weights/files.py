@@ -5,12 +5,22 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kpe_core.documents import parse_json
 from kpe_core.errors import UserError
 
+M = TypeVar("M", bound="Said")
+
 PUT_IT_THERE = "Put it there, or give another path in the study (or by --set)"
+
+
+class Said(BaseModel):
+    """What is read of a configuration that another program wrote; it says more, which is left alone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 def found(path: str | Path, what: str, source: str = PUT_IT_THERE) -> Path:
@@ -64,3 +74,30 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise UserError(f"{path} is no JSON object; fetch it again")
     return said
+
+
+def read_config(path: Path, shape: type[M]) -> M:
+    """What a configuration file says of itself, held to what is expected there.
+
+    Raises
+    ------
+    UserError
+        when it is no JSON object, or says something that cannot be.
+    """
+    return as_said(read_json(path), shape, path)
+
+
+def as_said(values: dict[str, Any], shape: type[M], path: Path) -> M:
+    """The values that matter here, of the configuration in ``path``.
+
+    Raises
+    ------
+    UserError
+        for one that cannot be.
+    """
+    try:
+        return shape.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, what = ".".join(map(str, first["loc"])) or "the whole of it", first["msg"]
+        raise UserError(f"{path}: {where}: {what[0].lower()}{what[1:]}; fetch it again") from None

@@ -51,20 +51,32 @@ def targets(sandbox: Path) -> dict[str, Callable[[], Any]]:
     from tests.fuzz import targets_files, targets_sql, targets_text
 
     def store() -> str:
+        """A small study's, run to its end."""
         study = sandbox / "tiny.yaml"
         study.write_text(TINY)
         made = Store.create_or_open(str(sandbox.parent / "tiny-store"))
         run_serially(load_study(str(study)), made)
         return made.url
 
+    def copied() -> tuple[str, str]:
+        """It and a run of it, where the target may write."""
+        place = str(sandbox / "store")
+        shutil.copytree(store(), place)
+        return place, Store.open(place).list("runs")[0]
+
     return {
         "study": lambda: targets_text.study(sandbox),
         "set": lambda: targets_text.overrides(sandbox),
+        "formulas": lambda: targets_text.formula(sandbox),
+        "profiles": lambda: targets_text.profile(sandbox),
+        "names": lambda: targets_text.names(sandbox),
+        "arguments": lambda: targets_text.command(sandbox, *copied()),
         "sql": lambda: targets_sql.sql(sandbox, Catalog(Store.open(store()), memory="1GB")),
         "arrays": lambda: targets_files.arrays(sandbox),
         "trees": lambda: targets_files.trees(sandbox),
         "pickles": lambda: targets_files.batches(sandbox),
         "checkpoints": lambda: targets_files.checkpoints(sandbox),
+        "folders": lambda: targets_files.folders(sandbox),
         "store": lambda: targets_files.stores(sandbox, store()),
     }
 

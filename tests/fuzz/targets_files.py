@@ -24,18 +24,26 @@ from PIL import Image
 from kpe_core.catalog.catalog import Catalog
 from kpe_core.data.datasets import load
 from kpe_core.data.sets.cifar import CIFAR10, cifar_set
+from kpe_core.features.decoder import LatentDecoder, vae_sha256
+from kpe_core.features.dinov2 import dinov2
+from kpe_core.features.extractor import extract
+from kpe_core.features.registry import weights_sha256
+from kpe_core.fields.pretrained.diffusers_folder import vae_folder
+from kpe_core.fields.pretrained.field import PretrainedVelocity
 from kpe_core.fields.pretrained.inspect import look_at
-from kpe_core.fields.pretrained.layouts import LAYOUTS
+from kpe_core.fields.pretrained.layouts import LAYOUTS, weights_hash
 from kpe_core.fields.pretrained.layouts import load as load_model
 from kpe_core.stages.verify import damages
 from kpe_core.store.store import Store
-from kpe_core.study.specs import DataSpec
+from kpe_core.study.specs import DataSpec, DinoSpace
 from kpe_core.study.specs.pretrained import PretrainedField
 from kpe_core.telemetry.status import status
 from kpe_core.weights.tensors import read_tensors
 from tests.fuzz.harness import Target
 from tests.fuzz.mutate import mutated, mutated_bytes, mutated_text
 from tests.kpe_core.data import written as data_written
+from tests.kpe_core.features.written import tiny_dinov2
+from tests.kpe_core.fields.pretrained import folders as written
 from tests.kpe_core.fields.pretrained import written as models_written
 
 Given = dict[str, Any]
@@ -322,6 +330,82 @@ def checkpoints(folder: Path) -> Target:
             load_model(PretrainedField(kind="pretrained", layout=found.layout, path=str(path)))
 
     return Target("checkpoints", make, run, folder)
+
+
+def folders(folder: Path) -> Target:
+    """Folders of diffusers' and transformers' models with one or two files spoiled: looked at, hashed, loaded, asked."""
+    sources = folder / "sources"
+    tiny_dinov2(sources / "dino")
+    (sources / "dino" / "preprocessor_config.json").write_text('{"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}')
+    written.unet(sources / "unet" / "unet")
+    written.scheduler(sources / "unet")
+    written.unet(sources / "flow" / "unet", classes=3)
+    written.scheduler(sources / "flow", "FlowMatchEulerDiscreteScheduler")
+    written.dit(sources / "dit" / "transformer")
+    written.vae(sources / "dit" / "vae")
+    written.shards(sources / "shards")
+    for name, ask in FOLDERS.items():
+        ask(sources / name)  # its imports count as nobody's hang
+
+    def make(rng: random.Random) -> Given:
+        name = rng.choice(list(FOLDERS))
+        files = sorted(path for path in (sources / name).rglob("*") if path.is_file())
+        edits: dict[str, bytes | None] = {}
+        for _ in range(rng.choice([1, 1, 2])):
+            file = rng.choice([f for f in files if f.suffix == ".json"] if rng.random() < 0.7 else files)
+            data, kind = file.read_bytes(), rng.random()
+            if kind < 0.08:
+                spoiled = None
+            elif kind < 0.16:
+                spoiled = rng.choice(files).read_bytes()
+            elif file.suffix == ".json" and kind < 0.9:
+                spoiled = _json(rng, data)
+            else:
+                spoiled = mutated_bytes(rng, data)
+            edits[str(file.relative_to(sources / name))] = spoiled
+        return {"folder": name, "edits": edits}
+
+    def run(given: Given) -> None:
+        root = folder / "root"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(sources / given["folder"], root)
+        for file, data in given["edits"].items():
+            (root / file).unlink()
+            if data is not None:
+                (root / file).write_bytes(data)
+        FOLDERS[given["folder"]](root)
+
+    return Target("model folders", make, run, folder)
+
+
+def _ask_field(root: Path, shape: tuple[int, ...] = (1, 8, 8), **choices: Any) -> None:
+    look_at(root)
+    spec = PretrainedField.model_validate({"kind": "pretrained", "layout": "diffusers", "path": str(root)} | choices)
+    weights_hash(spec)
+    PretrainedVelocity(spec, load_model(spec), shape).prove()
+
+
+def _ask_pipeline(root: Path) -> None:
+    _ask_field(root, (4, 8, 8), n_classes=10, null_label=10)
+    if (vae := vae_folder(root)) is not None:
+        vae_sha256(str(vae))
+        LatentDecoder(vae).decode(torch.zeros(1, 4, 2, 2))
+
+
+def _ask_dinov2(root: Path) -> None:
+    spec = DinoSpace(extractor="dinov2", folder=str(root), side=28)
+    weights_sha256(spec)
+    extract(dinov2(spec, lambda x: x.reshape(-1, 3, 4, 4)), torch.zeros(2, 48))
+
+
+FOLDERS: dict[str, Callable[[Path], None]] = {
+    "unet": _ask_field,
+    "flow": lambda root: _ask_field(root, n_classes=3),
+    "shards": _ask_field,
+    "dit": _ask_pipeline,
+    "dino": _ask_dinov2,
+}
+"""What each is asked."""
 
 
 def _repacked(rng: random.Random, data: bytes) -> bytes:

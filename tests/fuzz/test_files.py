@@ -13,7 +13,13 @@ from tests.fuzz.harness import Target
 
 @pytest.mark.parametrize(
     ("build", "inputs"),
-    [(targets.arrays, 100), (targets.trees, 60), (targets.batches, 100), (targets.checkpoints, 40)],
+    [
+        (targets.arrays, 100),
+        (targets.trees, 60),
+        (targets.batches, 100),
+        (targets.checkpoints, 40),
+        (targets.folders, 30),
+    ],
 )
 def test_files_of_others(fuzz: Fuzz, sandbox: Path, build: Callable[[Path], Target], inputs: int) -> None:
     fuzz(build(sandbox), inputs)

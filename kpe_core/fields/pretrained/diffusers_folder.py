@@ -9,10 +9,11 @@ from torch import Tensor
 from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.conventions import Habits
+from kpe_core.fields.pretrained.diffusers_config import Built, Described, Index, Scheduler
 from kpe_core.fields.pretrained.network import Network
 from kpe_core.packages import need
 from kpe_core.study.specs.pretrained import BetasSpec, Prediction
-from kpe_core.weights.files import PUT_IT_THERE, found, read_json
+from kpe_core.weights.files import PUT_IT_THERE, as_said, found, read_config, read_json
 from kpe_core.weights.tensors import read_document
 
 MODELS = ("UNet2DModel", "DiTTransformer2DModel", "Transformer2DModel")
@@ -43,22 +44,16 @@ def vae_folder(folder: Path) -> Path | None:
     return folder / "vae" if (folder / "vae" / "config.json").is_file() else None
 
 
-def scheduler_config(folder: Path) -> dict[str, Any]:
-    """What the pipeline's scheduler says of itself; empty without one."""
-    for path in (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"):
-        if path.is_file():
-            return read_json(path)
-    return {}
+def scheduler_files(folder: Path) -> list[Path]:
+    """Where the pipeline's scheduler describes itself, the one that counts first."""
+    places = (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json")
+    return [path for path in places if path.is_file()]
 
 
 def files_of(folder: Path) -> list[Path]:
     """Everything that determines a field's numbers: configurations and weights."""
     model = model_folder(folder)
-    found = [model / "config.json", *weights_of(model)]
-    for path in (folder / "scheduler" / "scheduler_config.json", folder / "scheduler_config.json"):
-        if path.is_file():
-            found.append(path)
-    return found
+    return [model / "config.json", *weights_of(model), *scheduler_files(folder)]
 
 
 def weights_of(folder: Path) -> list[Path]:
@@ -67,7 +62,7 @@ def weights_of(folder: Path) -> list[Path]:
     Raises
     ------
     UserError
-        when there are none.
+        when there are none, or their index names others.
     """
     for ending in ("safetensors", "bin"):
         whole = folder / f"diffusion_pytorch_model.{ending}"
@@ -75,14 +70,18 @@ def weights_of(folder: Path) -> list[Path]:
             return [whole]
         if shards := sorted(folder.glob(f"diffusion_pytorch_model-?????-of-?????.{ending}")):
             index = found(folder / f"diffusion_pytorch_model.{ending}.index.json", "the shards' index")
+            there, named = {path.name for path in shards}, set(read_config(index, Index).weight_map.values())
+            if there != named:
+                which = f"lacks {', '.join(sorted(named - there)[:3])}" if named - there else "holds more than it names"
+                raise UserError(f"the weights are not those of {index}: the folder {which}. {PUT_IT_THERE}")
             return [*shards, index]
     raise UserError(
         f"the weights are missing; looked for {folder}/diffusion_pytorch_model.safetensors (or .bin, or shards)"
     )
 
 
-def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU) -> Network:
-    """The folder's network, on ``device``.
+def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU, declared: bool = False) -> Network:
+    """The folder's network, on ``device``; its scheduler is not asked where the study has ``declared`` what it stands for.
 
     Raises
     ------
@@ -90,20 +89,21 @@ def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU) -> Networ
         when something is missing, broken, or of a class that is not asked as (image, time, classes).
     """
     model = model_folder(folder)
-    config = read_json(model / "config.json")
-    name = str(config.get("_class_name"))
+    name = read_config(model / "config.json", Described).class_name
     if name not in MODELS:
         raise UserError(
             f"{model} holds a {name}; this layout is for {', '.join(MODELS)}. Use layout: function for others"
         )
     network = open_model(model, name, dtype).to(device)
-    kept = network.config
-    channels, outgoing = int(kept["in_channels"]), int(kept["out_channels"] or kept["in_channels"])
+    kept = as_said(dict(network.config), Built, model / "config.json")
+    channels, outgoing = kept.in_channels, kept.out_channels or kept.in_channels
     if outgoing not in (channels, 2 * channels):
         raise UserError(f"{model} turns {channels} channels into {outgoing}; a field needs as many as it gets")
     is_unet = name == "UNet2DModel"
-    labels = kept["num_class_embeds"] if is_unet else kept["num_embeds_ada_norm"] + 1
-    divisor = 2 ** (len(kept["block_out_channels"]) - 1) if is_unet else kept["patch_size"]
+    if not is_unet and kept.num_embeds_ada_norm is None:
+        raise UserError(f"{model} is not asked by time and class: its configuration has no num_embeds_ada_norm")
+    labels = kept.num_class_embeds if is_unet else (kept.num_embeds_ada_norm or 0) + 1
+    divisor = 2 ** (len(kept.block_out_channels) - 1) if is_unet else kept.patch_size or 1
 
     def ask(z: Tensor, time: Tensor, label: Tensor | None) -> Tensor:
         # A model that learned its variance too gives it after the prediction.
@@ -112,7 +112,7 @@ def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU) -> Networ
 
     return Network(
         ask,
-        habits(scheduler_config(folder), folder),
+        Habits() if declared else habits(folder),
         sum(p.numel() for p in network.parameters()),
         channels,
         divisor,
@@ -136,11 +136,15 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
         for path in weights:
             if path.suffix == ".bin":
                 read_document(path)  # refuses what wants code, in our words
+    kind = getattr(diffusers, name)
     try:
-        network, info = getattr(diffusers, name).from_pretrained(
+        _require_room(kind, folder, weights)
+        network, info = kind.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=safe, low_cpu_mem_usage=False, output_loading_info=True,
             torch_dtype=dtype,
         )  # fmt: skip
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{folder} cannot be loaded: {' '.join(str(error).split())[:300]}") from None
     for what in ("missing_keys", "unexpected_keys"):
@@ -153,25 +157,39 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def habits(scheduler: dict[str, Any], folder: Path) -> Habits:
-    """The conventions a scheduler's configuration stands for; without one, a velocity on the bridge itself.
+def _require_room(kind: Any, folder: Path, weights: list[Path]) -> None:
+    """Before any number is: a configuration may ask for more than the machine has, whatever its weights are."""
+    with torch.device("meta"):
+        asked = sum(p.numel() for p in kind.from_config(read_json(folder / "config.json")).parameters())
+    if asked > (held := sum(path.stat().st_size for path in weights)):
+        raise UserError(f"{folder}/config.json asks for {asked:,} numbers, and the weights are {held:,} bytes")
+
+
+def habits(folder: Path) -> Habits:
+    """The conventions a pipeline's scheduler stands for; without one, a velocity on the bridge itself.
 
     Raises
     ------
     UserError
-        for noise levels that are not those of betas.
+        for a prediction nobody knows, and for noise levels that are not those of betas.
     """
-    if not scheduler:
+    if not (files := scheduler_files(folder)):
         return Habits()
-    steps = int(scheduler.get("num_train_timesteps", 1000))
-    if "FlowMatch" in str(scheduler.get("_class_name")):
+    scheduler = read_config(files[0], Scheduler)
+    steps = scheduler.num_train_timesteps
+    if "FlowMatch" in scheduler.class_name:
         # diffusers' flows run from data at 0 to noise at the last step, and predict noise − data.
         return Habits("velocity", "data_to_noise", float(steps))
-    kind = str(scheduler.get("beta_schedule", "linear"))
-    if kind not in BETA_KINDS or scheduler.get("trained_betas") is not None or scheduler.get("rescale_betas_zero_snr"):
+    predicts, kind = PREDICTIONS.get(scheduler.prediction_type), BETA_KINDS.get(scheduler.beta_schedule)
+    if predicts is None:
+        raise UserError(
+            f"{folder}: the scheduler's prediction_type is none of {', '.join(PREDICTIONS)}; say predicts and betas"
+        )
+    if kind is None or scheduler.trained_betas is not None or scheduler.rescale_betas_zero_snr:
         raise UserError(
             f"{folder}: the scheduler's betas are not linear, scaled_linear or squaredcos_cap_v2; say predicts and betas"
         )
-    start, end = float(scheduler.get("beta_start", 1e-4)), float(scheduler.get("beta_end", 0.02))
-    betas = BetasSpec.model_validate({"kind": BETA_KINDS[kind], "start": start, "end": end, "steps": steps})
-    return Habits(PREDICTIONS[str(scheduler.get("prediction_type", "epsilon"))], betas=betas)
+    if scheduler.beta_start >= scheduler.beta_end:
+        raise UserError(f"{folder}: the scheduler's betas do not rise; say predicts and betas")
+    betas = {"kind": kind, "start": scheduler.beta_start, "end": scheduler.beta_end, "steps": steps}
+    return Habits(predicts, betas=BetasSpec.model_validate(betas))

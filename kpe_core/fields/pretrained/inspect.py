@@ -7,7 +7,8 @@ from typing import Any
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained import authors_unet, diffusers_folder, guided_unet
-from kpe_core.weights.files import found, read_json, sha256_of
+from kpe_core.fields.pretrained.diffusers_config import Described, Scheduler
+from kpe_core.weights.files import found, read_config, sha256_of
 from kpe_core.weights.tensors import Tensors, archive_kind, read_tensors
 
 SAMPLE = 4
@@ -83,8 +84,8 @@ def _shape(tensors: Tensors, key: str) -> tuple[int, ...]:
 
 def _folder(path: Path) -> Findings:
     model = diffusers_folder.model_folder(path)
-    config = read_json(model / "config.json")
-    name = str(config.get("_class_name"))
+    config = read_config(model / "config.json", Described)
+    name = config.class_name
     weights = diffusers_folder.weights_of(model)
     says = [f"a diffusers {name} in {model}", f"{len(weights)} files of weights, {sum(map(_bytes, weights)):,} bytes"]
     if name not in diffusers_folder.MODELS:
@@ -92,21 +93,27 @@ def _folder(path: Path) -> Findings:
         return Findings(None, says)
     if vae := diffusers_folder.vae_folder(path):
         says.append(f"a VAE to decode latents with: give the data  vae: {vae}")
-    scheduler = diffusers_folder.scheduler_config(path)
-    habits = diffusers_folder.habits(scheduler, path)
-    if scheduler:
-        says.append(f"its scheduler, {scheduler.get('_class_name')}, stands for predicts: {habits.predicts}")
-    choices: dict[str, Any] = {"predicts": habits.predicts}
+    choices: dict[str, Any] = {}
+    try:
+        choices["predicts"] = diffusers_folder.habits(path).predicts
+        if files := diffusers_folder.scheduler_files(path):
+            scheduler = read_config(files[0], Scheduler).class_name
+            says.append(f"its scheduler, {scheduler}, stands for predicts: {choices['predicts']}")
+    except UserError as error:
+        says.append(str(error))
     if name != "UNet2DModel":
-        known = int(config.get("num_embeds_ada_norm") or 1000)
+        known = config.num_embeds_ada_norm or 1000
         choices |= {"n_classes": known, "null_label": known}
-    elif config.get("num_class_embeds"):
-        choices["n_classes"] = int(config["num_class_embeds"])
+    elif config.num_class_embeds:
+        choices["n_classes"] = config.num_class_embeds
     return Findings("diffusers", says, choices)
 
 
 def _source(path: Path) -> Findings:
-    names = re.findall(r"^def (\w+)\(", path.read_text(encoding="utf-8"), flags=re.M)
+    try:
+        names = re.findall(r"^def (\w+)\(", path.read_text(encoding="utf-8"), flags=re.M)
+    except ValueError as error:
+        raise UserError(f"{path} is no Python source: {error}") from None
     if not names:
         raise UserError(f"{path} defines no function at its top level")
     return Findings("function", [f"functions: {', '.join(names)} (not run)"], suffix=f":{names[0]}")

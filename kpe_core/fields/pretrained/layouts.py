@@ -119,7 +119,9 @@ LAYOUTS: dict[str, LayoutCard] = {
         "a folder: a pipeline (unet/ or transformer/, scheduler/, vae/) or one model (config.json, safetensors)",
         "what scheduler/scheduler_config.json says; without one velocity, times 0…1 from noise to data",
         False,
-        lambda spec, dtype, device: diffusers_folder.load(_file(spec), dtype, device),
+        lambda spec, dtype, device: diffusers_folder.load(
+            _file(spec), dtype, device, declared=spec.predicts is not None and spec.betas is not None
+        ),
     ),
     "exported": LayoutCard(
         "a torch.export.save file (.pt2) of (x, t) or (x, t, label), its batch dynamic",

@@ -19,7 +19,7 @@ from kpe_core.features.images import images_of
 from kpe_core.report.pictures import pictures
 from tests.kpe_core.data import written
 from tests.kpe_core.data.loading import loaded
-from tests.kpe_core.fields.pretrained.test_diffusers_folder import unet, vae
+from tests.kpe_core.fields.pretrained.folders import unet, vae
 from tests.kpe_core.fields.pretrained.written import ripple
 
 FACTOR = 0.18215

@@ -20,7 +20,7 @@ from kpe_core.features.semantics import semantics
 from kpe_core.measure.frechet import frechet, moments
 from kpe_core.packages import need
 from kpe_core.study.specs import ClipSpace, DinoSpace, InceptionSpace
-from tests.kpe_core.features.written import tiny_clip
+from tests.kpe_core.features.written import tiny_clip, tiny_dinov2
 
 CLASSES = ("a zero", "a one", "a two")
 
@@ -113,13 +113,7 @@ def test_inception_is_torch_fidelitys(digits: Prepared, tmp_path: Path, monkeypa
 
 
 def test_dinov2_from_a_folder(digits: Prepared, tmp_path: Path) -> None:
-    transformers = need("transformers", "transformers")
-    config = transformers.Dinov2Config(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
-    )
-    torch.manual_seed(0)
-    model = transformers.Dinov2Model(config).eval()
-    model.save_pretrained(tmp_path)
+    model = tiny_dinov2(tmp_path)
     spec = DinoSpace(extractor="dinov2", folder=str(tmp_path), side=28)
     extractor = dinov2(spec, images_of(digits))
     x = torch.from_numpy(digits.train[:5])

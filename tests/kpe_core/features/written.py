@@ -21,3 +21,15 @@ def tiny_clip(folder: Path) -> ClipSpace:
     model = open_clip.create_model("kpe-tiny", load_weights=False, pretrained_text=False)
     safetensors.torch.save_file(model.state_dict(), folder / "weights.safetensors")
     return ClipSpace(extractor="clip", model="kpe-tiny", weights=str(folder / "weights.safetensors"))
+
+
+def tiny_dinov2(folder: Path) -> torch.nn.Module:
+    """A folder as transformers saves it, with what says how pictures are prepared."""
+    transformers = need("transformers", "transformers")
+    config = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14
+    )
+    torch.manual_seed(0)
+    model: torch.nn.Module = transformers.Dinov2Model(config).eval()
+    model.save_pretrained(folder)  # type: ignore[operator]
+    return model

@@ -30,7 +30,7 @@ from kpe_core.study.specs import Study
 from tests.conftest import run_serially
 from tests.kpe_core.data.written import write_latents
 from tests.kpe_core.features.written import tiny_clip
-from tests.kpe_core.fields.pretrained.test_diffusers_folder import dit, scheduler, vae
+from tests.kpe_core.fields.pretrained.folders import dit, scheduler, vae
 
 N = 12
 NAMES = ("tench", "goldfish", "great white shark")

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.field import PretrainedVelocity, pretrained_field
+from kpe_core.fields.pretrained.inspect import look_at
 from kpe_core.fields.pretrained.layouts import load, weights_hash
 from kpe_core.packages import declare_torchvision_operators
 from kpe_core.study.specs import PretrainedField
+from tests.kpe_core.fields.pretrained.folders import dit, scheduler, shards, unet, vae
 from tests.kpe_core.fields.pretrained.written import ripple
 
 declare_torchvision_operators()
@@ -27,49 +29,6 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a request left the machine")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-def unet(folder: Path, classes: int | None = None, channels: int = 1) -> torch.nn.Module:
-    from diffusers import UNet2DModel
-
-    torch.manual_seed(0)
-    model = UNet2DModel(
-        sample_size=8, in_channels=channels, out_channels=channels, layers_per_block=1, block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=4, attention_head_dim=8, num_class_embeds=classes,
-    )  # fmt: skip
-    model.save_pretrained(folder)
-    return model.eval()
-
-
-def dit(folder: Path) -> torch.nn.Module:
-    from diffusers import DiTTransformer2DModel
-
-    torch.manual_seed(0)
-    model = DiTTransformer2DModel(
-        num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2, sample_size=8,
-        patch_size=2, num_embeds_ada_norm=10, norm_num_groups=4,
-    )  # fmt: skip
-    model.save_pretrained(folder)
-    return model.eval()
-
-
-def vae(folder: Path) -> torch.nn.Module:
-    from diffusers import AutoencoderKL
-
-    torch.manual_seed(0)
-    model = AutoencoderKL(
-        in_channels=3, out_channels=3, block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, sample_size=16,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, scaling_factor=0.18215,
-    )  # fmt: skip
-    model.save_pretrained(folder)
-    return model.eval()
-
-
-def scheduler(folder: Path, name: str = "DDPMScheduler", **choices: object) -> None:
-    import diffusers
-
-    getattr(diffusers, name)(**choices).save_pretrained(folder / "scheduler")
 
 
 def field(path: Path, shape: tuple[int, ...] = (8, 8), **choices: object) -> PretrainedVelocity:
@@ -238,6 +197,56 @@ def test_other_classes_and_schedules_are_named(tmp_path: Path) -> None:
         UserError, match="betas are not linear, scaled_linear or squaredcos_cap_v2; say predicts and betas"
     ):
         field(tmp_path)
+
+
+@torch.no_grad()
+def test_a_scheduler_of_no_betas_is_overruled_by_the_study(tmp_path: Path) -> None:
+    """What its message advises is enough; `kpe models` tells the rest all the same."""
+    unet(tmp_path / "unet")
+    scheduler(tmp_path, beta_schedule="sigmoid")
+    found = look_at(tmp_path)
+    assert (found.layout, found.choices) == ("diffusers", {})
+    assert "say predicts and betas" in found.says[-1]
+    declared = field(tmp_path, predicts="noise", betas={"start": 0.001})
+    scheduler(tmp_path, beta_start=0.001)
+    assert torch.equal(declared.evaluate(X, 0.3).velocity, field(tmp_path).evaluate(X, 0.3).velocity)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": "many"}, "num_train_timesteps: input should be a"),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**12}, "num_train_timesteps: input should be le"),
+        ("scheduler/scheduler_config.json", {"beta_start": [1]}, "beta_start: input should be a valid number"),
+        ("scheduler/scheduler_config.json", {"beta_start": 0.5}, "betas do not rise; say predicts and betas"),
+        ("scheduler/scheduler_config.json", {"prediction_type": "x"}, "prediction_type is none of epsilon, sample,"),
+        ("unet/config.json", {"num_class_embeds": "x"}, "num_class_embeds: input should be a valid integer"),
+        ("unet/config.json", {"down_block_types": 7}, "unet cannot be loaded"),
+        ("unet/config.json", {"block_out_channels": [8000, 16000]}, r"asks for [\d,]+ numbers, and the weights are"),
+    ],
+)
+def test_configurations_that_cannot_be(tmp_path: Path, file: str, change: dict[str, object], message: str) -> None:
+    unet(tmp_path / "unet")
+    scheduler(tmp_path)
+    said = json.loads((tmp_path / file).read_text())
+    (tmp_path / file).write_text(json.dumps(said | change))
+    with pytest.raises(UserError, match=message):
+        field(tmp_path)
+
+
+def test_an_index_that_names_files_elsewhere(tmp_path: Path) -> None:
+    """They would be loaded, and no part of what the run is known by."""
+    shards(tmp_path)
+    assert len(list(tmp_path.glob("*-of-*.safetensors"))) > 1
+    assert torch.isfinite(field(tmp_path).evaluate(X, 0.5).velocity).all()
+    index = tmp_path / "diffusion_pytorch_model.safetensors.index.json"
+    said = json.loads(index.read_text())
+    name = sorted(said["weight_map"])[0]
+    index.write_text(json.dumps(said | {"weight_map": said["weight_map"] | {name: "../elsewhere.safetensors"}}))
+    with pytest.raises(UserError, match=r"are not those of .*index.json: the folder lacks ../elsewhere.safetensors"):
+        field(tmp_path)
+    with pytest.raises(UserError, match="are not those of"):
+        look_at(tmp_path)
 
 
 def test_labels_it_does_not_have(tmp_path: Path) -> None:

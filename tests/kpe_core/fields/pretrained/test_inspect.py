@@ -11,7 +11,7 @@ from kpe_core.fields.pretrained.field import pretrained_field
 from kpe_core.fields.pretrained.inspect import look_at
 from kpe_core.fields.pretrained.layouts import weights_hash
 from kpe_core.study.specs import PretrainedField
-from tests.kpe_core.fields.pretrained.test_diffusers_folder import dit, scheduler, unet, vae
+from tests.kpe_core.fields.pretrained.folders import dit, scheduler, unet, vae
 from tests.kpe_core.fields.pretrained.test_programs import FUNCTION, export, script
 from tests.kpe_core.fields.pretrained.written import authors_file, torchcfm_file
 
