@@ -43,6 +43,8 @@ class Cluster:
     """What some of the workers keep free for tasks of a kind (``flows.placing``)."""
     task_timeout: float | None = None
     """Seconds."""
+    elsewhere: bool = False
+    """Whether workers may be on other machines."""
 
 
 def require_usable(profile: Profile, study: Study | None = None) -> None:
@@ -87,7 +89,7 @@ def cluster(profile: Profile) -> Iterator[Cluster]:
         running = stack.enter_context(_leniently_closed(_started(profile)))
         found = Cluster(
             running.scheduler_address, running.dashboard_link, profile.workers or os.cpu_count() or 1,
-            task_timeout=profile.task_timeout,
+            task_timeout=profile.task_timeout, elsewhere=isinstance(profile, KubernetesProfile | SlurmProfile),
         )  # fmt: skip
         if isinstance(profile, LocalProfile):
             with Client(found.address, set_as_default=False) as client:
@@ -136,7 +138,7 @@ def _found(profile: AddressProfile) -> Cluster:
         with Client(profile.address, timeout="10s") as client:
             workers = client.scheduler_info(n_workers=-1)["workers"].values()
             rooms = ROOMS.intersection(room for worker in workers for room in worker["resources"])
-            return Cluster(profile.address, client.dashboard_link, len(workers), (), rooms, profile.task_timeout)
+            return Cluster(profile.address, client.dashboard_link, len(workers), (), rooms, profile.task_timeout, True)
     except (OSError, TimeoutError):
         raise UserError(f"no Dask scheduler answers at {profile.address}") from None
 

@@ -59,7 +59,13 @@ def launch(
     """Run ``flow``, the whole study where none is given, with its ``options``; its error, or None.
 
     Without workers, nothing is left to compute and it runs here. With workers, how it went is kept with the study.
+
+    Raises
+    ------
+    UserError
+        when a worker of another machine may take no part (``flows.agreement``).
     """
+    from prefect.settings import PREFECT_API_URL
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from flows.left_behind import mark_crashed, taking_note
@@ -74,7 +80,13 @@ def launch(
     )
     noted: Any = taking_note(store, study.name)
     mark_crashed(store, study.name)
-    with observed(store, study, workers) if workers else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if workers and workers.elsewhere:
+            from flows.agreement import agreed
+
+            stack.enter_context(agreed(store, workers.address, PREFECT_API_URL.value()))
+        if workers:
+            stack.enter_context(observed(store, study, workers))
         state: State[Any] = (flow or run_study).with_options(task_runner=runner, on_running=[noted])(
             study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
         )  # type: ignore[assignment]

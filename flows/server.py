@@ -168,14 +168,15 @@ def require_answer(url: str) -> None:
     UserError
         when no Prefect server answers there.
     """
-    if not _answers(url):
+    if not answers(url):
         raise UserError(
             f"the configured Prefect server {without_credentials(url)} does not answer; start it, or unset "
             "PREFECT_API_URL (a user and password go into PREFECT_API_AUTH_STRING)"
         )
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a Prefect server does."""
     return _get(f"{url}/health") is not None
 
 

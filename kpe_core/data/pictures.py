@@ -80,6 +80,8 @@ def _opened(path: Path) -> "Iterator[ImageFile]":
             yield image
     except FileNotFoundError:
         raise unreadable(path, "no such file, though the data set's list names it", "put it there") from None
+    except MemoryError:  # a cut file's chunk may say that it holds gigabytes
+        raise unreadable(path, "cannot be decoded as a picture: it asks for more memory than there is") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise unreadable(path, f"cannot be decoded as a picture ({error})") from None
 

@@ -76,7 +76,7 @@ def test_who_offers_nothing_takes_everything() -> None:
     with cluster(LocalProfile(kind="local", workers=1)) as here:
         assert here.rooms == frozenset()
         with cluster(AddressProfile(kind="address", address=here.address, task_timeout=9)) as found:
-            assert found == Cluster(here.address, found.dashboard, 1, (), frozenset(), 9)
+            assert found == Cluster(here.address, found.dashboard, 1, (), frozenset(), 9, elsewhere=True)
 
 
 @pytest.mark.usefixtures("api")
