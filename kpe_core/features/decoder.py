@@ -47,6 +47,10 @@ class LatentDecoder:
         self.channels, self.factor, self.shift = kept.latent_channels, kept.scaling_factor, kept.shift_factor or 0.0
         self._widths = kept.block_out_channels
         self._last: tuple[bytes, Tensor] | None = None
+        try:
+            self.decode(torch.zeros(1, self.channels, 4, 4, device=device))
+        except Exception as error:  # whatever a configuration makes of it
+            raise UserError(f"data.vae: {folder} cannot decode: {' '.join(str(error).split())[:200]}") from None
 
     def at_once(self, rows: int, columns: int) -> int:
         """How many latents of (C, rows, columns) are decoded together."""

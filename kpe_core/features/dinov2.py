@@ -1,7 +1,9 @@
 """DINOv2 through transformers, from a local folder: the pooled class token."""
 
+from typing import Annotated
+
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from kpe_core.devices import CPU
@@ -19,10 +21,15 @@ SOURCE = (
 )
 
 
+SMALLEST = 28
+"""Pixels of the side of a picture that it is asked about once, to see whether it can be."""
+
+
 class Model(Said):
     """``config.json``."""
 
     model_type: str = "nameless"
+    num_hidden_layers: Annotated[int, Field(ge=1, le=1000)] = 12
 
 
 class Preprocessor(Said):
@@ -52,13 +59,15 @@ def dinov2(spec: DinoSpace, images: Images, device: torch.device = CPU) -> Extra
         network, loaded = transformers.Dinov2Model.from_pretrained(
             str(folder), local_files_only=True, use_safetensors=True, output_loading_info=True
         )
+        network.to(device).eval()
+        with torch.inference_mode():
+            network(pixel_values=torch.zeros(1, 3, SMALLEST, SMALLEST, device=device))
     except Exception as error:  # whatever a configuration makes of it
         raise UserError(f"{weights} cannot be loaded: {' '.join(str(error).split())[:200]}") from None
     for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if keys := sorted(map(str, loaded[problem])):
             which = f"{problem.replace('_', ' ')}: {', '.join(keys[:3])}"
             raise UserError(f"{weights} is not the model that config.json describes: {which}")
-    network.to(device).eval()
     preprocessor = folder / "preprocessor_config.json"
     told = read_config(preprocessor, Preprocessor) if preprocessor.exists() else Preprocessor()
 

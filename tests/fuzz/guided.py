@@ -114,13 +114,15 @@ def main() -> None:
             shutil.rmtree(sandbox.parent, ignore_errors=True)
             os._exit(bool(tally.misbehaved))
         misbehaved = tally.misbehaved.total()
-        judge(target, made(target, Decided(decisions)), tally.inputs, tally)
+        given = made(target, Decided(decisions))
+        with limited_memory():  # of each input: what the fuzzer itself keeps grows
+            judge(target, given, tally.inputs, tally)
         if tally.misbehaved.total() > misbehaved:
             (corpus.parent / f"{options.target}-misbehaved-{tally.inputs - 1}").write_bytes(decisions)
 
     # The harness has its own alarm and its own limit of memory.
     quiet = ["-timeout=0", "-handle_alrm=0", "-rss_limit_mb=0", "-print_final_stats=1", f"-max_len={LONGEST}"]
-    with limited_memory(), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         atheris.Setup([sys.argv[0], *quiet, "-len_control=0", str(corpus)], one)
         atheris.Fuzz()

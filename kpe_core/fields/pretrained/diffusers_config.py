@@ -7,14 +7,20 @@ from pydantic import Field
 from kpe_core.weights.files import Said
 
 Number = Annotated[int, Field(ge=1, le=10**9)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
+"""Building more takes for ever, and so does the memory for them."""
 
 
 class Described(Said):
-    """A model's ``config.json``."""
+    """A model's ``config.json``: what it is, and what must be in bounds before it is built."""
 
     class_name: str = Field("nameless model", alias="_class_name")
     num_class_embeds: Number | None = None
     num_embeds_ada_norm: Number | None = None
+    layers_per_block: Layers = 1
+    num_layers: Layers = 1
+    downsample_padding: Annotated[int, Field(ge=0, le=1)] = 1
+    """More, and the way up does not end where the way down began, after work that grows with its fourth power."""
 
 
 class Built(Described):

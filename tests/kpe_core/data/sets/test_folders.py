@@ -10,6 +10,7 @@ from kpe_core.data.datasets import source_of
 from kpe_core.data.pictures import halved_then_bicubic
 from kpe_core.errors import UserError
 from kpe_core.study.specs import DataSpec
+from tests.fuzz.harness import limited_memory
 from tests.kpe_core.data import written
 from tests.kpe_core.data.loading import RAW, loaded
 
@@ -108,6 +109,17 @@ def test_a_picture_whose_head_is_cut_is_named(tmp_path: Path) -> None:
     cut = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x00IHDR\x00\x00\x00\x14\x00\x00\x00\x18\x08\x02\x00\x00"
     (tmp_path / "cats" / "0.png").write_bytes(cut)
     with pytest.raises(UserError, match=r"0.png: cannot be decoded as a picture \(Truncated IHDR chunk\)"):
+        loaded("image_folder", tmp_path, **RAW)
+
+
+def test_a_cut_picture_that_says_it_holds_gigabytes_is_named(tmp_path: Path) -> None:
+    """Found by fuzzing: Pillow asks for as many bytes as a chunk says."""
+    (tmp_path / "cats").mkdir()
+    Image.fromarray(np.zeros((24, 20, 3), dtype=np.uint8)).save(tmp_path / "cats" / "0.png")
+    whole = (tmp_path / "cats" / "0.png").read_bytes()
+    at = whole.index(b"IDAT")
+    (tmp_path / "cats" / "0.png").write_bytes(whole[: at - 4] + b"\xff\xff\xff\xf0" + whole[at : at + 12])
+    with pytest.raises(UserError, match=r"0.png: cannot be decoded as a picture"), limited_memory():
         loaded("image_folder", tmp_path, **RAW)
 
 

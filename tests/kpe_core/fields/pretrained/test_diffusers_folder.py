@@ -221,6 +221,16 @@ def test_a_scheduler_of_no_betas_is_overruled_by_the_study(tmp_path: Path) -> No
         ("scheduler/scheduler_config.json", {"beta_start": 0.5}, "betas do not rise; say predicts and betas"),
         ("scheduler/scheduler_config.json", {"prediction_type": "x"}, "prediction_type is none of epsilon, sample,"),
         ("unet/config.json", {"num_class_embeds": "x"}, "num_class_embeds: input should be a valid integer"),
+        (
+            "unet/config.json",
+            {"layers_per_block": 2**63},
+            "layers_per_block: input should be less than or equal to 1000",
+        ),
+        (
+            "unet/config.json",
+            {"downsample_padding": 1000},
+            "downsample_padding: input should be less than or equal to 1",
+        ),
         ("unet/config.json", {"down_block_types": 7}, "unet cannot be loaded"),
         ("unet/config.json", {"block_out_channels": [8000, 16000]}, r"asks for [\d,]+ numbers, and the weights are"),
     ],
