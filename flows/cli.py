@@ -1,5 +1,6 @@
 """The ``kpe`` command. Imports are inside the commands: ``kpe --help`` loads neither torch nor Prefect."""
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -349,6 +350,8 @@ def deploy(
 def main() -> None:
     """Entry point: a user's mistake ends with one sentence and exit code 2."""
     exits.register()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() == "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no UTF-8
     try:
         app()
     except (UserError, StoreDamaged) as error:

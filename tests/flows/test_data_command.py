@@ -1,5 +1,6 @@
 """``kpe data``: what is here, what is missing, how to provide it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,13 @@ def test_is_light(elsewhere: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_folder_whose_name_is_no_text_is_shown_escaped(elsewhere: Path) -> None:
+    """Found by fuzzing: a terminal of UTF-8 takes no lone half of a character."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "data", "array", "--root", b"no text: \xff"], capture_output=True, text=True,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert r"no text: \udcff" in done.stdout
