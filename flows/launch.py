@@ -65,7 +65,6 @@ def launch(
     UserError
         when a worker of another machine may take no part (``flows.agreement``).
     """
-    from prefect.settings import PREFECT_API_URL
     from prefect.task_runners import ThreadPoolTaskRunner
 
     from flows.left_behind import mark_crashed, taking_note
@@ -80,13 +79,7 @@ def launch(
     )
     noted: Any = taking_note(store, study.name)
     mark_crashed(store, study.name)
-    with contextlib.ExitStack() as stack:
-        if workers and workers.elsewhere:
-            from flows.agreement import agreed
-
-            stack.enter_context(agreed(store, workers.address, PREFECT_API_URL.value()))
-        if workers:
-            stack.enter_context(observed(store, study, workers))
+    with _attended(workers, store, study) if workers else contextlib.nullcontext():
         state: State[Any] = (flow or run_study).with_options(task_runner=runner, on_running=[noted])(
             study.name, study.model_dump(mode="json"), store.url, shard_size, **options, return_state=True
         )  # type: ignore[assignment]
@@ -94,3 +87,16 @@ def launch(
         return None
     found = state.result(raise_on_failure=False)
     return found if isinstance(found, BaseException) else RuntimeError(state.message)
+
+
+@contextlib.contextmanager
+def _attended(workers: Cluster, store: Store, study: Study) -> Iterator[None]:
+    """Hold the workers to what they must agree in, and observe them."""
+    from prefect.settings import PREFECT_API_URL
+
+    from flows.agreement import agreed
+
+    api = PREFECT_API_URL.value()
+    agreement = agreed(store, workers.address, api) if workers.elsewhere else contextlib.nullcontext()
+    with agreement, observed(store, study, workers):
+        yield
