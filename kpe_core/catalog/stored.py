@@ -26,7 +26,7 @@ class StoredStates:
         try:
             require_laid(self._store, self.folder, ("zarr.json",))
             inner = self._store.zarr(f"{self.folder}/data.zarr", read_only=True)
-            return zarr.open_group(CountingStore(inner, self._meter), mode="r")
+            return zarr.open_group(CountingStore(inner, self._meter), mode="r", zarr_format=3)
         except StoreDamaged:
             raise
         except Exception as error:

@@ -123,7 +123,7 @@ def _run(store: Store, run_id: str) -> Run:
 def _told(features: FeatureSet) -> FeaturesTold:
     where = f"{features.folder}/data.zarr"
     try:
-        about = dict(zarr.open_group(features.store.zarr(where, read_only=True), mode="r").attrs)
+        about = dict(zarr.open_group(features.store.zarr(where, read_only=True), mode="r", zarr_format=3).attrs)
         split, extractor, weights = (about[name] for name in ("split_fingerprint", "extractor", "weights"))
     except (KeyError, ValueError, OSError) as error:
         raise StoreDamaged(f"{features.store.path(where)} does not say whose features it holds: {error}") from None

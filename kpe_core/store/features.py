@@ -138,7 +138,7 @@ class FeatureSet:
     def _array(self, mode: str) -> Any:
         require_laid(self.store, self.folder, ("zarr.json", "features/zarr.json"))
         where = self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r")
-        return zarr.open_group(where, mode=mode)["features"]  # type: ignore[arg-type]
+        return zarr.open_group(where, mode=mode, zarr_format=3)["features"]  # type: ignore[arg-type]
 
 
 def _sha256(features: NDArray[np.float32]) -> str:

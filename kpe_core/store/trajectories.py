@@ -155,7 +155,9 @@ class Trajectories:
             when they are not those that were written.
         """
         require_laid(self.store, self.folder, ("zarr.json",))
-        return zarr.open_group(self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r"), mode=mode)  # type: ignore[arg-type]
+        where = self.store.zarr(f"{self.folder}/data.zarr", read_only=mode == "r")
+        # The format named, no request asks for files of an older one.
+        return zarr.open_group(where, mode=mode, zarr_format=3)  # type: ignore[arg-type]
 
     def endpoints(self, which: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         """x(1) of some samples, flat, (n, D) float32, in prepared coordinates.
