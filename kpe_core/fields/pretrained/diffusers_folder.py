@@ -162,7 +162,10 @@ def _require_room(kind: Any, folder: Path, weights: list[Path]) -> None:
     with torch.device("meta"):
         asked = sum(p.numel() for p in kind.from_config(read_json(folder / "config.json")).parameters())
     if asked > (held := sum(path.stat().st_size for path in weights)):
-        raise UserError(f"{folder}/config.json asks for {asked:,} numbers, and the weights are {held:,} bytes")
+        raise UserError(
+            f"{folder} cannot be loaded: config.json asks for {asked:,} numbers, and the weights are {held:,} bytes; they "
+            "are cut short, or another model's"
+        )
 
 
 def habits(folder: Path) -> Habits:
