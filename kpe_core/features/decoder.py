@@ -10,7 +10,7 @@ from torch import Tensor
 from kpe_core.data.datasets import Prepared
 from kpe_core.devices import CPU
 from kpe_core.errors import UserError
-from kpe_core.fields.pretrained.diffusers_config import Decoder, Described
+from kpe_core.fields.pretrained.diffusers_config import Decoder, Named
 from kpe_core.fields.pretrained.diffusers_folder import open_model, weights_of
 from kpe_core.weights.files import as_said, found, read_config, sha256_of_all
 
@@ -39,7 +39,7 @@ class LatentDecoder:
 
     def __init__(self, folder: Path, device: torch.device = CPU) -> None:
         config = _configuration(folder)
-        if (name := read_config(config, Described).class_name) != "AutoencoderKL":
+        if (name := read_config(config, Named).class_name) != "AutoencoderKL":
             raise UserError(f"data.vae: {folder} holds a {name}, and an AutoencoderKL is wanted")
         self.folder = folder
         self.network = open_model(folder, "AutoencoderKL", torch.float32).to(device)

@@ -11,10 +11,15 @@ Layers = Annotated[int, Field(ge=1, le=1000)]
 """Building more takes for ever, and so does the memory for them."""
 
 
-class Described(Said):
-    """A model's ``config.json``: what it is, and what must be in bounds before it is built."""
+class Named(Said):
+    """A model's ``config.json``, of whatever class."""
 
     class_name: str = Field("nameless model", alias="_class_name")
+
+
+class Described(Named):
+    """That of a class known here: what must be in bounds before it is built."""
+
     num_class_embeds: Number | None = None
     num_embeds_ada_norm: Number | None = None
     layers_per_block: Layers = 1

@@ -9,7 +9,7 @@ from torch import Tensor
 from kpe_core.devices import CPU
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained.conventions import Habits
-from kpe_core.fields.pretrained.diffusers_config import Built, Described, Index, Scheduler
+from kpe_core.fields.pretrained.diffusers_config import Built, Described, Index, Named, Scheduler
 from kpe_core.fields.pretrained.network import Network
 from kpe_core.packages import need
 from kpe_core.study.specs.pretrained import BetasSpec, Prediction
@@ -89,7 +89,7 @@ def load(folder: Path, dtype: torch.dtype, device: torch.device = CPU, declared:
         when something is missing, broken, or of a class that is not asked as (image, time, classes).
     """
     model = model_folder(folder)
-    name = read_config(model / "config.json", Described).class_name
+    name = read_config(model / "config.json", Named).class_name
     if name not in MODELS:
         raise UserError(
             f"{model} holds a {name}; this layout is for {', '.join(MODELS)}. Use layout: function for others"
@@ -159,6 +159,7 @@ def open_model(folder: Path, name: str, dtype: torch.dtype) -> Any:
 
 def _require_room(kind: Any, folder: Path, weights: list[Path]) -> None:
     """Before any number is: a configuration may ask for more than the machine has, whatever its weights are."""
+    read_config(folder / "config.json", Described)
     with torch.device("meta"):
         asked = sum(p.numel() for p in kind.from_config(read_json(folder / "config.json")).parameters())
     if asked > (held := sum(path.stat().st_size for path in weights)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from kpe_core.errors import UserError
 from kpe_core.fields.pretrained import authors_unet, diffusers_folder, guided_unet
-from kpe_core.fields.pretrained.diffusers_config import Described, Scheduler
+from kpe_core.fields.pretrained.diffusers_config import Described, Named, Scheduler
 from kpe_core.weights.files import found, read_config, sha256_of
 from kpe_core.weights.tensors import Tensors, archive_kind, read_tensors
 
@@ -84,8 +84,7 @@ def _shape(tensors: Tensors, key: str) -> tuple[int, ...]:
 
 def _folder(path: Path) -> Findings:
     model = diffusers_folder.model_folder(path)
-    config = read_config(model / "config.json", Described)
-    name = config.class_name
+    name = read_config(model / "config.json", Named).class_name
     weights = diffusers_folder.weights_of(model)
     says = [f"a diffusers {name} in {model}", f"{len(weights)} files of weights, {sum(map(_bytes, weights)):,} bytes"]
     if name not in diffusers_folder.MODELS:
@@ -101,6 +100,7 @@ def _folder(path: Path) -> Findings:
             says.append(f"its scheduler, {scheduler}, stands for predicts: {choices['predicts']}")
     except UserError as error:
         says.append(str(error))
+    config = read_config(model / "config.json", Described)
     if name != "UNet2DModel":
         known = config.num_embeds_ada_norm or 1000
         choices |= {"n_classes": known, "null_label": known}

@@ -188,7 +188,9 @@ def test_a_bin_file_that_wants_code_is_refused(tmp_path: Path) -> None:
 def test_other_classes_and_schedules_are_named(tmp_path: Path) -> None:
     unet(tmp_path / "unet")
     config = json.loads((tmp_path / "unet" / "config.json").read_text())
-    (tmp_path / "unet" / "config.json").write_text(json.dumps(config | {"_class_name": "UNet2DConditionModel"}))
+    (tmp_path / "unet" / "config.json").write_text(
+        json.dumps(config | {"_class_name": "UNet2DConditionModel", "layers_per_block": [1, 2]})
+    )
     with pytest.raises(UserError, match=r"holds a UNet2DConditionModel; this layout is for UNet2DModel, .* function"):
         field(tmp_path)
     (tmp_path / "unet" / "config.json").write_text(json.dumps(config))
